@@ -1,0 +1,142 @@
+"""Photos in and out: reading with every header honoured, letterboxing, blending.
+
+Nothing here knows a class name or a network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = NDArray[np.uint8]
+
+PAD = 127  # the grey that a network whose inputs lie in [-1, 1] sees as nothing
+MAX_PIXELS = 100_000_000  # a phone's photo has 12 to 50 million; more is a mistake or an attack
+
+
+class ImageError(ValueError):
+    """A photo that cannot be used. The message names the file and what to do."""
+
+
+def read_image(path: str | Path) -> Pixels:
+    """The photo at `path` → (H, W, 3) uint8 RGB, upright.
+
+    EXIF rotation is applied, alpha is laid over white, 16-bit is scaled to 8, grey and CMYK become
+    RGB. Raises FileNotFoundError, or ImageError naming the file and what to do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; check the spelling")
+    if path.is_dir():
+        raise ImageError(f"{path}: this is a folder; name the photos in it, e.g. {path}/*.jpg")
+    try:
+        with Image.open(path) as image:
+            _check_size(path, image)
+            image.load()
+            return to_rgb(image)
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: {_why_unreadable(path)}") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: too many pixels; make the picture smaller") from None
+    except (OSError, SyntaxError, EOFError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{path}: damaged or cut short ({error}); copy it again") from None
+
+
+def to_rgb(image: Image.Image) -> Pixels:
+    """A Pillow image of any mode → (H, W, 3) uint8 RGB, upright, alpha over white."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.repeat(_to_8_bit(np.asarray(image))[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
+    """`image` (H, W, 3) uint8 → ((size, size, 3) uint8, (h, w)): the photo fills the top-left h×w.
+
+    The longer side is scaled to `size`, the rest padded with grey 127, so shapes keep their
+    proportions. Raises ValueError for a wrong shape or dtype. Taught in chapter 1.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    H, W = image.shape[:2]
+    scale = size / max(H, W)
+    h, w = max(round(H * scale), 1), max(round(W * scale), 1)
+    box = np.full((size, size, 3), PAD, np.uint8)
+    box[:h, :w] = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
+    return box, (h, w)
+
+
+def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int]) -> Pixels:
+    """What a network said about a letterboxed photo → (H, W) uint8 class ids at the native `shape`.
+
+    `logits` (S, S, C) scores are enlarged bilinearly before the winner is taken, which keeps
+    edges smooth; (S, S) class ids can only be repeated. `content` is what `letterbox` returned.
+    """
+    h, w = content
+    H, W = shape
+    if logits.ndim == 2:
+        return logits[_nearest(h, H)[:, None], _nearest(w, W)[None]].astype(np.uint8)
+    return _resize_bilinear(logits[:h, :w], H, W).argmax(-1).astype(np.uint8)
+
+
+def blend(image: Pixels, colours: Pixels, opacity: float = 0.6) -> Pixels:
+    """`image` and a mask's `colours`, both (H, W, 3) uint8 → (H, W, 3); black stays see-through."""
+    shown = opacity * colours.any(-1, keepdims=True)
+    return (image * (1 - shown) + colours * shown + 0.5).astype(np.uint8)
+
+
+def _resize_bilinear(values: NDArray, H: int, W: int) -> NDArray:
+    """(h, w, C) → (H, W, C) with pixel centres at half coordinates, edges repeated."""
+    h, w = values.shape[:2]
+    if (h, w) == (H, W):
+        return values
+    top, bottom, down = _neighbours(h, H)
+    left, right, across = _neighbours(w, W)
+    values = values.astype(np.float32, copy=False)
+    columns = values[:, left] * (1 - across[:, None]) + values[:, right] * across[:, None]
+    return columns[top] * (1 - down[:, None, None]) + columns[bottom] * down[:, None, None]
+
+
+def _neighbours(old: int, new: int) -> tuple[NDArray, NDArray, NDArray]:
+    """For each of `new` positions: the two old ones around it, and how far along it lies (0..1)."""
+    position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    before = np.floor(position).astype(int)
+    after = np.minimum(before + 1, old - 1)
+    return before, after, (position - before).astype(np.float32)
+
+
+def _nearest(old: int, new: int) -> NDArray:
+    return ((np.arange(new) + 0.5) * old / new).astype(int)
+
+
+def _to_8_bit(values: NDArray) -> Pixels:
+    """16-bit grey values, in any integer dtype, → uint8: 65535 becomes 255."""
+    if values.min(initial=0) < 0 or values.max(initial=0) > 65535 or values.dtype.kind == "f":
+        raise ValueError(f"{values.dtype} grey values up to {values.max()}; 8 or 16 bits wanted")
+    return (values / 257 + 0.5).astype(np.uint8)
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    W, H = image.size
+    if H * W > MAX_PIXELS:
+        raise ImageError(f"{path}: {W}×{H} pixels are too many; make the picture smaller")
+    if max(H, W) > 100 * min(H, W):
+        raise ImageError(f"{path}: {W}×{H} is a strip, not a photo; crop it")
+
+
+def _why_unreadable(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if not start:
+        return "the file is empty; copy it again"
+    if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
+        return "HEIC photos are not supported; export it as JPEG"
+    return "not a picture that Pillow can read; save it as JPEG or PNG"

@@ -1,0 +1,114 @@
+"""Reading photos as they come out of phones and scanners, and the way to the network and back."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore import data
+
+
+@pytest.fixture
+def photo():
+    """A small photo with no symmetry, (30, 40, 3) uint8."""
+    rows, columns = np.mgrid[:30, :40]
+    return np.stack([rows * 8, columns * 6, rows + columns], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(tmp_path, photo, orientation):
+    # What a viewer does for each EXIF orientation, written out with NumPy alone.
+    stored = {
+        1: photo,
+        2: photo[:, ::-1],
+        3: photo[::-1, ::-1],
+        4: photo[::-1],
+        5: photo.transpose(1, 0, 2),
+        6: np.rot90(photo),
+        7: np.rot90(photo, 2).transpose(1, 0, 2),
+        8: np.rot90(photo, 3),
+    }[orientation]
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(data.read_image(tmp_path / "a.png"), photo)
+
+
+def test_alpha_is_laid_over_white(tmp_path):
+    Image.new("RGBA", (2, 2), (200, 0, 0, 0)).save(tmp_path / "a.png")
+    assert (data.read_image(tmp_path / "a.png") == 255).all()
+
+
+def test_transparent_palette_is_laid_over_white(tmp_path):
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([0, 0, 0, 9, 9, 9])
+    image.save(tmp_path / "a.png", transparency=1)
+    assert (data.read_image(tmp_path / "a.png") == 255).all()
+
+
+@pytest.mark.parametrize(("stored", "shown"), [(0, 0), (200, 1), (32896, 128), (65535, 255)])
+def test_16_bit_grey_is_scaled(tmp_path, stored, shown):
+    Image.fromarray(np.full((2, 3), stored, np.uint16)).save(tmp_path / "a.png")
+    assert (data.read_image(tmp_path / "a.png") == shown).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "YCbCr"])
+def test_every_mode_becomes_rgb(tmp_path, photo, mode):
+    suffix = "jpg" if mode in ("CMYK", "YCbCr") else "png"
+    Image.fromarray(photo).convert("L" if mode == "LA" else mode).convert(mode).save(
+        tmp_path / f"a.{suffix}"
+    )
+    image = data.read_image(tmp_path / f"a.{suffix}")
+    assert image.shape == (30, 40, 3) and image.dtype == np.uint8 and image.std() > 5
+
+
+def test_letterbox_keeps_proportions_and_pads_below(photo):
+    box, content = data.letterbox(photo, 65)
+    assert content == (49, 65) and box.shape == (65, 65, 3)
+    assert (box[49:] == data.PAD).all() and box[:49].std() > 5
+
+
+def test_letterbox_of_a_single_row():
+    box, content = data.letterbox(np.zeros((1, 90, 3), np.uint8), 33)
+    assert content == (1, 33) and (box[1:] == data.PAD).all()
+
+
+def test_letterbox_refuses_floats(photo):
+    with pytest.raises(ValueError, match="float64"):
+        data.letterbox(photo / 255, 33)
+
+
+def test_unletterbox_brings_a_mask_home():
+    mask = np.zeros((30, 40), np.uint8)
+    mask[10:20, 5:25] = 7
+    wide = np.kron(mask, np.ones((2, 2), np.uint8))
+    boxed = np.zeros((80, 80), np.uint8)
+    boxed[:60, :80] = wide
+    np.testing.assert_array_equal(data.unletterbox(boxed, (60, 80), (30, 40)), mask)
+    logits = np.eye(8, dtype=np.float32)[boxed]
+    np.testing.assert_array_equal(data.unletterbox(logits, (60, 80), (30, 40)), mask)
+
+
+@pytest.mark.parametrize("shape", [(7, 13), (41, 60), (20, 30)])
+def test_bilinear_equals_pillow(shape):
+    values = np.random.default_rng(0).random((20, 30, 1), np.float32)
+    ours = data._resize_bilinear(values, *shape)[..., 0]
+    if shape[0] < 20:
+        pytest.importorskip("scipy")  # Pillow averages when it shrinks; scipy samples, as we do
+        from scipy.ndimage import map_coordinates
+
+        grid = [(np.arange(n) + 0.5) * o / n - 0.5 for n, o in zip(shape, (20, 30), strict=True)]
+        theirs = map_coordinates(values[..., 0], np.meshgrid(*grid, indexing="ij"), order=1)
+    else:
+        image = Image.fromarray(values[..., 0])
+        theirs = np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_blend_leaves_background_alone(photo):
+    colours = np.zeros_like(photo)
+    colours[5, 5] = (128, 0, 0)
+    mixed = data.blend(photo, colours, 0.5)
+    changed = (mixed != photo).any(-1)
+    assert changed.sum() == 1 and changed[5, 5]
+    assert mixed[5, 5].tolist() == [84, 15, 5]
