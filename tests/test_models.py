@@ -1,0 +1,109 @@
+"""The network against Keras' own, against its published size, and against the geometry."""
+
+import numpy as np
+import pytest
+
+from segcore import blocks, models
+from segcore.quiet import keras
+
+
+@pytest.fixture(scope="module")
+def network():
+    return models.pretrained(65)
+
+
+def test_parameters_and_shape(network):
+    assert network.count_params() == 2_764_357
+    assert network.output_shape == (None, 65, 65, 21)
+
+
+def test_backbone_equals_keras_applications():
+    images = keras.Input((65, 65, 3))
+    ours = keras.Model(images, models.mobilenet_v2(images, output_stride=32))
+    theirs = keras.applications.MobileNetV2((65, 65, 3), weights=None, include_top=False)
+    theirs = keras.Model(theirs.input, theirs.get_layer("block_16_project_BN").output)
+    random = np.random.default_rng(0)
+    for layer in ours.layers:
+        twin = layer.name and layer.weights and theirs.get_layer(layer.name)
+        if twin:
+            values = [abs(random.normal(1, 0.1, w.shape)) * _scale(w) for w in layer.weights]
+            layer.set_weights(values)
+            twin.set_weights(values)
+    x = random.uniform(-1, 1, (1, 65, 65, 3)).astype("float32")
+    expected = theirs.predict_on_batch(x)
+    assert expected.std() > 1e-3
+    np.testing.assert_allclose(ours.predict_on_batch(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def _scale(weight):
+    """Keeps random activations of a deep network near one: kernels shrink with their fan-in."""
+    return 1 / np.prod(weight.shape[:-1]) if weight.name == "kernel" else 1
+
+
+@pytest.mark.parametrize("factor", [2, 4, 16])
+def test_aligned_upsampling_puts_cell_i_on_pixel_factor_i(factor):
+    x = keras.Input((5, 5, 1))
+    layer = keras.Model(x, blocks.upsample_aligned(x, factor, "a"))
+    ramp = np.arange(5, dtype="float32") * factor  # each cell holds the pixel it stands for
+    y = layer.predict_on_batch(np.broadcast_to(ramp[None, None, :, None], (1, 5, 5, 1)))[0, 0, :, 0]
+    assert len(y) == 4 * factor + 1
+    inside = np.arange(factor, 3 * factor)
+    np.testing.assert_allclose(y[inside], inside - 0.5, atol=1e-4)  # half a pixel, no more
+
+
+def test_late_rounding_errs_the_other_way():
+    x = keras.Input((5, 5, 1))
+    late = keras.Model(x, blocks.upsample_aligned(x, 4, "a", late=True))
+    ramp = np.arange(5, dtype="float32") * 4
+    y = late.predict_on_batch(np.broadcast_to(ramp[None, None, :, None], (1, 5, 5, 1)))[0, 0, :, 0]
+    np.testing.assert_allclose(y[4:12], np.arange(4, 12) + 0.5, atol=1e-4)
+
+
+def test_atrous_backbone_sees_what_the_strided_one_sees():
+    images = keras.Input((129, 129, 3))
+    coarse = keras.Model(images, models.mobilenet_v2(images, 32))
+    fine = keras.Model(images, models.mobilenet_v2(images, 16))
+    fine.set_weights(coarse.get_weights())
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 129, 129, 3)).astype("float32")
+    a, b = coarse.predict_on_batch(x), fine.predict_on_batch(x)
+    assert a.shape[1] == 5 and b.shape[1] == 9
+    np.testing.assert_allclose(a, b[:, ::2, ::2], atol=1e-5)
+
+
+def test_weights_survive_a_round_trip(network, tmp_path):
+    models.save_weights(network, tmp_path / "w.npz")
+    again = models.deeplab_v3_plus(65)
+    models.load_weights(again, tmp_path / "w.npz")
+    x = np.ones((1, 65, 65, 3), "float32")
+    np.testing.assert_array_equal(network.predict_on_batch(x), again.predict_on_batch(x))
+
+
+@pytest.mark.parametrize("size", [512, 224, 17, 0])
+def test_size_must_be_16k_plus_1(size):
+    with pytest.raises(ValueError, match="16k\\+1"):
+        models.deeplab_v3_plus(size)
+
+
+def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
+    arrays = dict(models.read_weights(models.SHIPPED))
+    arrays["logits/bias"] = np.zeros(11)
+    models.write_weights(arrays, tmp_path / "eleven.npz")
+    model = models.deeplab_v3_plus(33)
+    before = model.get_layer("Conv1").get_weights()[0]
+    with pytest.raises(ValueError, match=r"logits/bias .*\(11,\) in the file, \(21,\)"):
+        models.load_weights(model, tmp_path / "eleven.npz")
+    np.testing.assert_array_equal(before, model.get_layer("Conv1").get_weights()[0])
+    del arrays["logits/bias"]
+    models.write_weights(arrays, tmp_path / "less.npz")
+    with pytest.raises(ValueError, match="logits/bias is missing"):
+        models.load_weights(model, tmp_path / "less.npz")
+
+
+def test_float16_refuses_to_overflow(tmp_path):
+    with pytest.raises(ValueError, match="too large for float16"):
+        models.write_weights({"a/kernel": np.array([1e6])}, tmp_path / "w.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_rates_shrink_with_the_map():
+    assert models.atrous_rates(513) == (6, 12, 18) and models.atrous_rates(257) == (3, 6, 9)
