@@ -1,0 +1,88 @@
+"""The command on good input."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore import cli, runtime, toy, voc
+
+
+@pytest.fixture
+def bright_is_cat(monkeypatch):
+    """A segmenter that calls bright pixels cat, in place of the network."""
+    quick = runtime.Segmenter(lambda box: np.where(box[..., 0] > 200, 8, 0), 33, "bright")
+    monkeypatch.setattr(runtime, "load", lambda *options: quick)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, 20:] = 255
+    Image.fromarray(image).save(tmp_path / "half.png")
+    return tmp_path / "half.png"
+
+
+def test_predict_writes_mask_and_overlay(bright_is_cat, photo, tmp_path, capsys):
+    assert cli.main(["predict", str(photo), "--out", str(tmp_path / "out")]) == 0
+    mask = voc.read_mask(tmp_path / "out" / "half_mask.png")
+    assert mask.shape == (20, 40) and mask[10, 35] == 8 and mask[10, 5] == 0
+    overlay = np.asarray(Image.open(tmp_path / "out" / "half_overlay.png"))
+    assert overlay[10, 5].tolist() == [0, 0, 0]
+    assert overlay[10, 35].tolist() == [140, 102, 102]  # 60 % cat's dark red over white
+    said = capsys.readouterr().out
+    assert "half.png: 40×20" in said and "cat 47.5 %" in said and " ms)" in said
+
+
+def test_exif_rotation_is_honoured(bright_is_cat, photo, tmp_path):
+    image = Image.open(photo)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.png", exif=exif)
+    cli.main(["predict", str(tmp_path / "turned.png"), "--out", str(tmp_path / "out")])
+    mask = voc.read_mask(tmp_path / "out" / "turned_mask.png")
+    assert mask.shape == (40, 20) and mask[35, 10] == 8 and mask[5, 10] == 0
+
+
+def test_equal_names_do_not_overwrite_each_other(bright_is_cat, photo, tmp_path):
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / "half.png"
+    other.write_bytes(photo.read_bytes())
+    cli.main(["predict", str(photo), str(other), "--out", str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").glob("*_mask.png"))) == 2
+
+
+def test_many_photos_show_progress(bright_is_cat, photo, tmp_path, capsys):
+    cli.main(["predict", *[str(photo)] * 3, "--out", str(tmp_path / "out")])
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, capsys):
+    toy.write_voc(tmp_path / "voc", n_train=1, n_val=2)
+    assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    labelled = sum(
+        (voc.read_mask(mask) != voc.VOID).sum() for _, mask in voc.file_pairs(tmp_path / "voc")
+    )
+    assert sum(scores["pixels"].values()) == labelled and scores["photos"] == 2
+
+
+def test_evaluate_table(bright_is_cat, tmp_path, capsys):
+    toy.write_voc(tmp_path / "voc", n_train=1, n_val=1)
+    cli.main(["evaluate", str(tmp_path / "voc")])
+    table = capsys.readouterr().out
+    assert "background" in table and "mIoU" in table and "native size" in table
+
+
+def test_summary_of_a_perfect_matrix():
+    confusion = np.diag(np.r_[30_000, 25_000, 10, np.zeros(18, int)].astype(np.int64))
+    scores = cli.summary(confusion)
+    assert (scores["accuracy"], scores["miou"], scores["classes"]) == (100, 100, 2)
+    assert set(scores["iou"]) == {"background", "aeroplane", "bicycle"}
+
+
+def test_unknown_command_ends_with_2():
+    with pytest.raises(SystemExit) as end:
+        cli.main(["fly"])
+    assert end.value.code == 2
