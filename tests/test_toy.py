@@ -1,0 +1,210 @@
+"""`segcore.toy`: the same every time, VOC-like in its numbers, and decided by shape alone."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.measure import label as components
+
+from segcore import toy, voc
+from segcore.toy_shapes import SHAPES
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[np.ndarray, np.ndarray]:
+    return toy.scenes(300)
+
+
+def test_scenes_have_the_shapes_and_ids_of_voc(drawn):
+    images, masks = drawn
+    assert images.shape == (300, 128, 128, 3) and images.dtype == np.uint8
+    assert masks.shape == (300, 128, 128) and masks.dtype == np.uint8
+    assert set(np.unique(masks)) == {*range(21), 255}
+    assert tuple(SHAPES) == voc.CLASSES[1:]
+
+
+def test_the_same_numbers_draw_the_same_scene(drawn):
+    images, masks = drawn
+    np.random.seed(1)  # the global generator must not matter
+    image, mask = toy.scene(7)
+    assert np.array_equal(image, images[7]) and np.array_equal(mask, masks[7])
+    later = toy.scenes(2, start=6)
+    assert np.array_equal(later[0], images[6:8]) and np.array_equal(later[1], masks[6:8])
+    other, _ = toy.scene(7, seed=1)
+    assert not np.array_equal(other, image)
+    assert len({image.tobytes() for image in images}) == len(images)
+
+
+def test_background_void_and_class_shares_are_like_vocs(drawn):
+    _, masks = drawn
+    assert 0.65 < (masks == 0).mean() < 0.75  # VOC 2012 train: 0.69
+    assert 0.04 < (masks == 255).mean() < 0.08  # VOC 2012 train: 0.055
+    shown = np.array([(masks == c).any(axis=(1, 2)).sum() for c in range(21)])
+    assert shown[15] == shown[1:].max() and shown[15] > 3 * np.median(shown[1:])
+    assert shown[1:].min() >= 3
+
+
+def test_every_edge_between_labels_lies_under_void(drawn):
+    """No two different ids touch (4-neighbours): the rim always parts them."""
+    _, masks = drawn
+    for a, b in [(masks[:, 1:], masks[:, :-1]), (masks[:, :, 1:], masks[:, :, :-1])]:
+        assert not ((a != b) & (a != 255) & (b != 255)).any()
+
+
+@pytest.mark.parametrize("size, widths", [(64, 2), (128, 2), (256, 4)])
+def test_the_rim_is_thin_and_grows_with_the_page(size, widths):
+    """On straight edges the band is 2 pixels a 128-pixel page: runs of void along the rows."""
+    _, masks = toy.scenes(12, size=size)
+    void = np.pad(masks.reshape(-1, size) == 255, ((0, 0), (1, 1))).astype(int)
+    starts, ends = (np.argwhere(np.diff(void) == way)[:, 1] for way in (1, -1))
+    runs = np.bincount(ends - starts)
+    assert runs.argmax() == widths
+    assert runs[:widths].sum() < 0.1 * runs.sum()  # narrower ones stand at the page's edges
+
+
+def test_odd_sizes_work_and_small_or_negative_ones_are_refused():
+    image, mask = toy.scene(0, size=129)
+    assert image.shape == (129, 129, 3) and mask.shape == (129, 129)
+    for arguments in [(-1, 128, 0), (0, 31, 0), (0, 128, -2)]:
+        with pytest.raises(ValueError, match="at least 32 pixels"):
+            toy.scene(*arguments)
+    with pytest.raises(ValueError, match="n is 0"):
+        toy.scenes(0)
+
+
+def mean_iou(labels: np.ndarray, guesses: np.ndarray) -> float:
+    ious = [
+        ((labels == c) & (guesses == c)).sum() / max(1, ((labels == c) | (guesses == c)).sum())
+        for c in np.unique(labels)
+    ]
+    return float(np.mean(ious))
+
+
+def test_a_pixels_colour_alone_does_not_tell_the_class(drawn):
+    """A lookup of the commonest class per colour cell, and 5 nearest neighbours, both fail."""
+    images, masks = drawn
+    rng = np.random.default_rng(0)
+    train, test = slice(0, 200), slice(200, 300)
+    known = masks[train] != 255
+    colors, labels = images[train][known], masks[train][known]
+    asked, truth = images[test][masks[test] != 255], masks[test][masks[test] != 255]
+    some = rng.permutation(len(truth))[:4000]
+    asked, truth = asked[some].astype(float), truth[some]
+
+    cell = (colors >> 4) @ np.array([256, 16, 1])
+    votes = np.bincount(cell * 21 + labels, minlength=4096 * 21).reshape(4096, 21)
+    weights = 1 / np.bincount(labels, minlength=21)  # so that background does not always win
+    for table in (votes, votes * weights):
+        guesses = table.argmax(axis=1)[(asked.astype(int) >> 4) @ np.array([256, 16, 1])]
+        assert mean_iou(truth, guesses) < 0.15
+
+    few = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:100] for c in range(21)])
+    distance = ((asked[:, None] - colors[few][None].astype(float)) ** 2).sum(axis=2)
+    nearest = labels[few][np.argsort(distance, axis=1)[:, :5]]
+    guesses = np.array([np.bincount(row, minlength=21).argmax() for row in nearest])
+    assert mean_iou(truth, guesses) < 0.15
+
+
+def silhouettes(masks: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Every unbroken thing that stands alone: its class, 24×24 outline, and colour histogram."""
+    found = []
+    for mask, image in zip(masks, images, strict=True):
+        blobs = components(mask > 0)  # void rims join the parts of a thing, and touching things
+        for blob in range(1, blobs.max() + 1):
+            inside = blobs == blob
+            ids = np.unique(mask[inside & (mask != 255)])
+            rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+            box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            at_edge = columns[0] == 0 or columns[-1] == mask.shape[1] - 1
+            if len(ids) != 1 or at_edge or inside.sum() < 300:
+                continue
+            outline = Image.fromarray(inside[box].astype(np.uint8) * 255).resize((24, 24))
+            tall = len(rows) / (len(rows) + len(columns))
+            cells = (image[inside] >> 6) @ np.array([16, 4, 1])
+            histogram = np.sqrt(np.bincount(cells, minlength=64) / inside.sum())
+            shape = np.append(np.asarray(outline).ravel() / 255, 12 * tall)
+            found.append((ids[0], shape, histogram))
+    return tuple(np.array(column) for column in zip(*found, strict=True))
+
+
+def test_shape_alone_tells_the_class_and_a_colour_histogram_does_not():
+    """Nearest neighbour on silhouettes against nearest neighbour on colours, same things."""
+    images, masks = toy.scenes(700, size=96, seed=5)
+    labels, shapes, histograms = silhouettes(masks, images)
+    common = np.bincount(labels).max() / len(labels)
+    mirrored = shapes.copy()
+    mirrored[:, :-1] = shapes[:, :-1].reshape(-1, 24, 24)[:, :, ::-1].reshape(len(shapes), -1)
+    half = len(labels) // 2
+
+    def score(known: np.ndarray, asked: np.ndarray, names: np.ndarray) -> float:
+        distance = ((asked[:, None] - known[None]) ** 2).sum(axis=2)
+        return float((names[distance.argmin(axis=1)] == labels[half:]).mean())
+
+    by_shape = score(
+        np.concatenate([shapes[:half], mirrored[:half]]), shapes[half:], np.tile(labels[:half], 2)
+    )
+    by_color = score(histograms[:half], histograms[half:], labels[:half])
+    assert len(labels) > 200 and by_shape > 0.85
+    assert by_color < common + 0.05 < 0.5
+
+
+def test_write_voc_is_read_back_by_voc(tmp_path: Path):
+    root = toy.write_voc(tmp_path / "toy", 3, 2, size=64, seed=4)
+    assert {p.relative_to(root).parts[0] for p in root.rglob("*.*")} == {
+        "JPEGImages", "SegmentationClass", "ImageSets",
+    }  # fmt: skip
+    pairs = voc.file_pairs(root, "trainval")
+    assert [p.stem for p, _ in pairs] == [f"toy_{i:06d}" for i in range(5)]
+    assert [p for p in voc.file_pairs(root, "train") + voc.file_pairs(root, "val")] == pairs
+    for i, (photo, mask) in enumerate(pairs):
+        image, wanted = toy.scene(i, size=64, seed=4)
+        assert np.array_equal(voc.read_mask(mask), wanted)
+        with Image.open(mask) as stored:
+            assert stored.mode == "P"
+        with Image.open(photo) as stored:
+            assert stored.format == "JPEG"
+            assert np.abs(np.asarray(stored).astype(int) - image).mean() < 12
+
+
+def test_write_voc_replaces_a_toy_and_nothing_else(tmp_path: Path):
+    root = toy.write_voc(tmp_path, 4, 2, size=32)
+    (root / "SegmentationClass" / ".toy_000001.png.1.tmp").write_bytes(b"left by a crash")
+    toy.write_voc(root, 1, 1, size=32)
+    assert len(list((root / "JPEGImages").iterdir())) == 2
+    assert len(list((root / "SegmentationClass").iterdir())) == 2
+    (root / "JPEGImages" / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(ValueError, match=r"holds .*holiday\.jpg, which is no part of a ToyVOC"):
+        toy.write_voc(root, 1, 1, size=32)
+    assert (root / "JPEGImages" / "holiday.jpg").read_bytes() == b"mine"
+    assert len(voc.file_pairs(root, "trainval")) == 2
+    with pytest.raises(ValueError, match="n_val 0"):
+        toy.write_voc(tmp_path / "none", 5, 0)
+
+
+def test_write_voc_refuses_a_file_and_a_real_voc(tmp_path: Path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(ValueError, match=r"file: .*new or empty folder"):
+        toy.write_voc(tmp_path / "file", 1, 1)
+    lists = tmp_path / "real" / "ImageSets" / "Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("2007_000033\n")
+    with pytest.raises(ValueError, match=r"val\.txt, which is no part"):
+        toy.write_voc(tmp_path / "real", 1, 1)
+    assert (lists / "val.txt").read_text() == "2007_000033\n"
+
+
+def test_a_slow_write_shows_its_progress(tmp_path: Path, monkeypatch, capsys):
+    real = toy.scene
+
+    def slow(*arguments):
+        time.sleep(1.1)
+        return real(*arguments)
+
+    monkeypatch.setattr(toy, "scene", slow)
+    toy.write_voc(tmp_path / "slow", 3, 1, size=32)
+    assert "drawing ToyVOC" in capsys.readouterr().err
+    monkeypatch.undo()
+    toy.write_voc(tmp_path / "quick", 3, 1, size=32)
+    assert capsys.readouterr().err == ""
