@@ -76,7 +76,7 @@ def _is_there(home: Path) -> bool:
 def _check_disk(folder: Path, need: int) -> None:
     """OSError unless `folder`'s disk has `need` bytes for the rest of the tar and what is in it."""
     free = shutil.disk_usage(folder).free
-    if False:
+    if free < need:
         raise OSError(
             f"{folder}: {free / 1e9:.1f} GB free, {need / 1e9:.1f} GB needed (the tar and the "
             "unpacked files); make room or name a folder on another disk"
@@ -121,8 +121,6 @@ def _fetch_verified(url: str, part: Path, md5: str, size: int, wait: float) -> s
 
 def _fetch_from(url: str, part: Path, size: int, wait: float) -> str:
     """Fill `part` up to `size` from `url`, resuming breaks; returns why not, or ""."""
-    if _length(part) > size:
-        part.unlink()
     most, idle, reason = _length(part), 0, ""
     while _length(part) < size:
         try:
