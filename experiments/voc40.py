@@ -1,0 +1,60 @@
+"""The shipped network and Google's, scored by one evaluator on the 40 VOC val photos at hand.
+
+    python experiments/voc40.py ../shared
+
+Expected: v0 76.0 mIoU at 513 and 66.0 at 257, Google's uint8 file 74.9 (width 1.0) and 66.5 (0.5),
+over the 12 classes with 20,000 labelled pixels or more. About a minute on two cores. Beside them
+stand two numbers that look like mIoU and are not: the mean over photos, and a score that counts
+void as background.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from segcore import cli, data, metrics, results, runtime, voc
+
+GOOGLE = "reference/deeplabv3_mnv2_{}pascal_quant.tflite"
+
+
+def score(segmenter, pairs):
+    """Scores of one network in percent, the mistaken ones too."""
+    right, void_counts, photo_means, times = 0, 0, [], []
+    for photo, label in tqdm(pairs, unit="photo", desc=segmenter.name[-30:]):
+        labels, prediction = voc.read_mask(label), segmenter(data.read_image(photo))
+        confusion = metrics.confusion_matrix(labels, prediction.mask)
+        as_background = np.where(labels == voc.VOID, 0, labels)
+        right = right + confusion
+        void_counts = void_counts + metrics.confusion_matrix(as_background, prediction.mask)
+        photo_means.append(metrics.mean_iou(confusion))
+        times.append(prediction.inference_ms)
+    mistakes = {
+        "mean_over_photos": round(100 * float(np.mean(photo_means)), 2),
+        "void_as_background": cli.summary(void_counts)["miou"],
+    }
+    return cli.summary(right) | mistakes | {"median_ms": round(float(np.median(times)), 1)}
+
+
+def background_baseline(pairs):
+    """What a network scores that says "background" everywhere."""
+    confusion = 0
+    for _, label in pairs:
+        labels = voc.read_mask(label)
+        confusion = confusion + metrics.confusion_matrix(labels, np.zeros_like(labels))
+    return cli.summary(confusion)
+
+
+if __name__ == "__main__":
+    shared = Path(sys.argv[1])
+    pairs = voc.file_pairs(shared / "voc")
+    values = {
+        "photos": len(pairs),
+        "background": background_baseline(pairs),
+        "v0_513": score(runtime.load(size=513), pairs),
+        "v0_257": score(runtime.load(size=257), pairs),
+        "google_513": score(runtime.load(shared / GOOGLE.format("")), pairs),
+        "google_half_513": score(runtime.load(shared / GOOGLE.format("dm05_")), pairs),
+    }
+    print(results.record("voc40", values))
