@@ -1,0 +1,126 @@
+"""What `overlay` and `frames` share: one script, two hosts, and pictures as data URIs.
+
+In Jupyter, VS Code and Colab a widget is an anywidget: its traits are read and set from Python.
+In the built book there is no kernel: `to_html` carries a still picture, the same script and the
+traits' values, and asks nothing of any server. Taught in chapter 1.
+"""
+
+import base64
+import hashlib
+import html
+import io
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from PIL import Image
+
+LONGEST = 1024  # pixels: what is larger is scaled down for display
+_EXACT_BYTES = 40_000  # a PNG this small is sent as it is; photos are larger and become JPEG
+_JPEG_BYTES_PER_PIXEL = 0.35  # 92 KB for 513x513: a page of overlays stays light on a phone
+
+# A still <img>. The class keeps the book's dark theme from putting white under it.
+STILL = "display:block;width:100%;height:auto;margin:0;background:none;filter:none"
+
+
+@cache
+def script(name: str) -> str:
+    """The ES module of the widget `name`: the style sheet, widget.js and its own file, joined."""
+    here = Path(__file__).parent
+    style = json.dumps((here / "widget.css").read_text("utf-8"))
+    parts = [(here / file).read_text("utf-8") for file in ("widget.js", f"{name}.js")]
+    return f"const STYLE = {style};\n" + "\n".join(parts)
+
+
+def check_image(image: np.ndarray, name: str) -> None:
+    """Raises ValueError, naming the argument `name`, unless `image` is (H, W, 3) uint8."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"{name} is {type(image).__name__}; wanted a (H, W, 3) uint8 array.")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            f"{name} has shape {image.shape} and dtype {image.dtype}; wanted (H, W, 3) uint8 RGB. "
+            "Scale floats in [0, 1] with (image * 255).astype('uint8')."
+        )
+
+
+def data_uri(payload: bytes, mime: str) -> str:
+    """`payload` as text that an <img> shows without asking a server."""
+    return f"data:{mime};base64,{base64.b64encode(payload).decode()}"
+
+
+def picture_uri(image: np.ndarray) -> str:
+    """`image` (H, W, 3) uint8 as a data URI: PNG if that is small, else the best JPEG that fits."""
+    picture, buffer = Image.fromarray(image), io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    if buffer.tell() <= _EXACT_BYTES:
+        return data_uri(buffer.getvalue(), "image/png")
+    for quality in (90, 84, 78, 70, 60, 50):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        if buffer.tell() <= _JPEG_BYTES_PER_PIXEL * image.shape[0] * image.shape[1]:
+            break
+    return data_uri(buffer.getvalue(), "image/jpeg")
+
+
+def display_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) of a picture on the page: the same, or scaled to LONGEST on its long side."""
+    scale = min(1.0, LONGEST / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shown_width(height: int, width: int) -> int:
+    """CSS pixels across: small pictures magnified by a whole number, tall ones kept in view."""
+    return round(min(width * max(1, round(450 / width)), 640 * width / height))
+
+
+class Widget(anywidget.AnyWidget):
+    """A picture that answers the hand. Children name their script and the traits a page keeps."""
+
+    _scene = traitlets.Dict().tag(sync=True)  # sizes, names, colours, texts
+    _sources: Any = traitlets.List().tag(sync=True)  # data URIs, in the order of the still <img>s
+    _script = ""
+    _state: tuple[str, ...] = ()
+
+    def __init__(self, **traits: Any) -> None:
+        self._esm = script(self._script)
+        super().__init__(**traits)
+
+    def _still(self) -> str:
+        """The HTML shown without JavaScript; its <img>s are `_sources`, in that order."""
+        raise NotImplementedError
+
+    def to_html(self) -> str:
+        """A complete HTML fragment with the traits' present values. Same inputs, same bytes."""
+        state = {name: getattr(self, name) for name in ("_scene", *self._state)}
+        text = json.dumps(state, ensure_ascii=True, sort_keys=True).replace("<", "\\u003c")
+        still = self._still()
+        name = hashlib.sha256((still + text).encode()).hexdigest()[:12]
+        width = self._scene["shown"]
+        return (
+            f'<div data-segcore="{name}" style="max-width:{width}px">\n{still}\n</div>\n'
+            f'<script type="module">\n{script(self._script)}\nmount("{name}", {text});\n</script>\n'
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Writes `to_html` as a complete page to `path` and returns it; opens from a USB stick."""
+        title = html.escape(self._scene["title"] or self._scene["alt"])
+        page = (
+            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<title>{title}</title>\n"
+            "<style>:root { color-scheme: light dark; } body { margin: 1rem; "
+            "font-family: system-ui, sans-serif; }</style>\n</head>\n"
+            f"<body>\n<main>\n{self.to_html()}</main>\n</body>\n</html>\n"
+        )
+        Path(path).write_text(page, "utf-8")
+        return Path(path)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle[0]["text/html"] = self.to_html()
+        return bundle
