@@ -1,10 +1,10 @@
-"""How fast a coloured mask becomes class ids: `voc.decode` against two well-known ways.
+"""How fast a coloured mask becomes class ids: `voc.decode` against three well-known ways.
 
 `make bench` runs it; it writes results/remap.json. Every way decodes the same RGB masks of
 500×375 pixels (drawn, or VOC's own from ../shared where that is there), one after the other in
 each round, so that a slow moment of the machine hits all alike; medians over all are compared.
-The production decode is timed as it stands, its search for unknown colours included; the other
-two do not look for any: the table makes them background, the comparisons leave them void.
+The production decode is timed as it stands, its search for unknown colours included; the others
+do not look for any: the table makes them background, the comparisons leave them void.
 """
 
 import statistics
@@ -26,6 +26,15 @@ def compare_each_color(image: np.ndarray) -> np.ndarray:
     mask = np.full(image.shape[:2], voc.VOID, np.uint8)
     for label, color in enumerate(voc.COLORS):
         mask[np.all(image == color, axis=-1)] = label
+    return mask
+
+
+def compare_each_channel(image: np.ndarray) -> np.ndarray:
+    """The same comparisons, channel by channel, which NumPy does much faster."""
+    mask = np.full(image.shape[:2], voc.VOID, np.uint8)
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
+    for label, (r, g, b) in enumerate(voc.COLORS):
+        mask[(red == r) & (green == g) & (blue == b)] = label
     return mask
 
 
@@ -79,6 +88,7 @@ def main() -> None:
     source, images = masks()
     ways = {
         "compare_each_color": compare_each_color,
+        "compare_each_channel": compare_each_channel,
         "dictionary_table": dictionary_table(),
         "decode": voc.decode,
     }

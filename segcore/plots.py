@@ -45,9 +45,10 @@ class Picture:
 
     def _repr_html_(self) -> str:
         source = base64.b64encode(self.png).decode()
+        # The class keeps the book's dark mode from changing the colours of a picture about colours.
         return (
-            f'<img alt="{html.escape(self.alt)}" width="{self.width}" '
-            f'style="max-width:100%;height:auto;border-radius:6px" '
+            f'<img class="dark-light" alt="{html.escape(self.alt)}" width="{self.width}" '
+            f'style="max-width:100%;height:auto;border-radius:6px;background:white" '
             f'src="data:image/png;base64,{source}">'
         )
 
@@ -107,7 +108,7 @@ def grid(
 
 def bars(values: Mapping[str, float], alt: str, label: str = "", digits: int = 1) -> Picture:
     """Horizontal bars with their numbers, in the order given; `label` names the quantity."""
-    figure, axis = new(7, 0.32 * len(values) + 0.7)
+    figure, axis = new(5.5, 0.3 * len(values) + 0.7)
     names, numbers = list(values), list(values.values())
     drawn = axis.barh(names, numbers, color=ACCENT)
     axis.bar_label(drawn, [f"{number:,.{digits}f}" for number in numbers], padding=4, color=INK)
@@ -117,3 +118,22 @@ def bars(values: Mapping[str, float], alt: str, label: str = "", digits: int = 1
     axis.tick_params(left=False)
     axis.margins(x=0.12)
     return show(figure, alt)
+
+
+def swatches(colors: NDArray[np.uint8], names: Sequence[str], columns: int = 4) -> Figure:
+    """A figure of the rows of `colors` (N, 3) uint8, each over its name; for `show` or `Frames`.
+
+    Raises ValueError when there are not as many names as colours.
+    """
+    if len(colors) != len(names) or not len(colors):
+        raise ValueError(f"{len(colors)} colours and {len(names)} names; one name a colour")
+    rows = -(-len(colors) // columns)
+    figure, axis = new(1.1 * columns, 0.62 * rows)  # narrow: its words stay legible on a phone
+    for place, (color, name) in enumerate(zip(colors, names, strict=True)):
+        row, column = divmod(place, columns)
+        box = mpl.patches.Rectangle((column + 0.04, row), 0.92, 0.6, fc=color / 255, ec=QUIET)
+        axis.add_patch(box)
+        axis.text(column + 0.5, row + 0.8, name, ha="center", va="center", color=INK, size=9.5)
+    axis.set(xlim=(0, columns), ylim=(rows, -0.05))
+    axis.axis("off")
+    return figure

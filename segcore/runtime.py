@@ -106,7 +106,11 @@ def _load_keras(path: Path | None, size: int | None) -> Segmenter:
         network = _open_keras(path, size)
     else:
         network = models.pretrained(size or 513, path or models.SHIPPED)
+    return wrap(network, "the shipped DeepLabV3+" if path is None else str(path))
 
+
+def wrap(network: Any, name: str) -> Segmenter:
+    """A Keras `network` in hand, images (1, S, S, 3) in [-1, 1] → logits, as a `Segmenter`."""
     network.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
     def infer(box: NDArray[np.uint8]) -> NDArray:
@@ -114,7 +118,7 @@ def _load_keras(path: Path | None, size: int | None) -> Segmenter:
 
     side = network.input_shape[1]
     infer(np.zeros((side, side, 3), np.uint8))  # the first call draws the graph: not to be timed
-    return Segmenter(infer, side, "the shipped DeepLabV3+" if path is None else str(path))
+    return Segmenter(infer, side, name)
 
 
 def _open_keras(path: Path, size: int | None) -> Any:

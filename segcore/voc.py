@@ -1,7 +1,7 @@
 """The Pascal VOC labels: 21 classes, their colours, and files that hold them.
 
 A mask is (H, W) uint8: class ids 0-20, and 255 (void) where the annotators drew the rim
-between things or could not tell. Everyingham et al., "The Pascal Visual Object Classes
+between things or could not tell. Everingham et al., "The Pascal Visual Object Classes
 Challenge" (2012 development kit). Taught in chapter 2.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, models, runtime, toy, voc
+from segcore import checkpoint, cli, models, runtime, toy, voc
 
 PHOTO = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 
@@ -50,7 +50,7 @@ def photo_kinds(here):
 def model_kinds(here):
     """Makes each bad model → the pair (file the error must name, options)."""
     shipped = models.SHIPPED.read_bytes()
-    models.write_weights({"Conv1/kernel": np.zeros((3, 3, 3, 8))}, here / "other.npz")
+    checkpoint.write_weights({"Conv1/kernel": np.zeros((3, 3, 3, 8))}, here / "other.npz")
     made_for_513 = write(here / "m513.tflite", b"")
     files = {
         "model-missing": here / "lost.tflite",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore import blocks, models
+from segcore import blocks, checkpoint, models
 from segcore.quiet import keras
 
 
@@ -71,9 +71,9 @@ def test_atrous_backbone_sees_what_the_strided_one_sees():
 
 
 def test_weights_survive_a_round_trip(network, tmp_path):
-    models.save_weights(network, tmp_path / "w.npz")
+    checkpoint.save_weights(network, tmp_path / "w.npz")
     again = models.deeplab_v3_plus(65)
-    models.load_weights(again, tmp_path / "w.npz")
+    checkpoint.load_weights(again, tmp_path / "w.npz")
     x = np.ones((1, 65, 65, 3), "float32")
     np.testing.assert_array_equal(network.predict_on_batch(x), again.predict_on_batch(x))
 
@@ -85,23 +85,23 @@ def test_size_must_be_16k_plus_1(size):
 
 
 def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
-    arrays = dict(models.read_weights(models.SHIPPED))
+    arrays = dict(checkpoint.read_weights(models.SHIPPED))
     arrays["logits/bias"] = np.zeros(11)
-    models.write_weights(arrays, tmp_path / "eleven.npz")
+    checkpoint.write_weights(arrays, tmp_path / "eleven.npz")
     model = models.deeplab_v3_plus(33)
     before = model.get_layer("Conv1").get_weights()[0]
     with pytest.raises(ValueError, match=r"logits/bias .*\(11,\) in the file, \(21,\)"):
-        models.load_weights(model, tmp_path / "eleven.npz")
+        checkpoint.load_weights(model, tmp_path / "eleven.npz")
     np.testing.assert_array_equal(before, model.get_layer("Conv1").get_weights()[0])
     del arrays["logits/bias"]
-    models.write_weights(arrays, tmp_path / "less.npz")
+    checkpoint.write_weights(arrays, tmp_path / "less.npz")
     with pytest.raises(ValueError, match="logits/bias is missing"):
-        models.load_weights(model, tmp_path / "less.npz")
+        checkpoint.load_weights(model, tmp_path / "less.npz")
 
 
 def test_float16_refuses_to_overflow(tmp_path):
     with pytest.raises(ValueError, match="too large for float16"):
-        models.write_weights({"a/kernel": np.array([1e6])}, tmp_path / "w.npz")
+        checkpoint.write_weights({"a/kernel": np.array([1e6])}, tmp_path / "w.npz")
     assert not list(tmp_path.iterdir())
 
 

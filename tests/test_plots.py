@@ -40,3 +40,13 @@ def test_same_grid_same_bytes():
 def test_grid_wants_a_title_for_each_image():
     with pytest.raises(ValueError, match="2 images and 1 titles"):
         plots.grid([np.zeros((2, 2))] * 2, ["a"], "squares")
+
+
+def test_swatches_show_each_colour_and_want_a_name_for_each():
+    colors = np.array([[200, 30, 90], [10, 120, 60], [64, 0, 128]], np.uint8)
+    shown = plots.show(plots.swatches(colors, ["one", "two", "three"], columns=2), "three colours")
+    pixels = np.asarray(Image.open(io.BytesIO(shown.png)).convert("RGB"))
+    counts = [int((pixels == color).all(-1).sum()) for color in colors]
+    assert min(counts) > 1000 and max(counts) < 1.05 * min(counts)
+    with pytest.raises(ValueError, match="3 colours and 1 names"):
+        plots.swatches(colors, ["one"])

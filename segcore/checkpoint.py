@@ -1,0 +1,122 @@
+"""Weights in and out by name: `.npz` files of `layer/variable`, Keras' own models, and surgery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def load_weights(model: Any, source: str | Path | Arrays, partial: bool = False) -> None:
+    """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping.
+
+    Every variable must be found exactly once; with `partial` the model may have more layers than
+    the source (a new head) and the source more than the model (an old one), but at least one must
+    match. Raises FileNotFoundError, or ValueError naming the first variable that is missing,
+    superfluous or of another shape. The model is only touched when everything fits.
+    """
+    name = "weights" if isinstance(source, Mapping) else str(source)
+    arrays = source if isinstance(source, Mapping) else read_weights(source)
+    variables = variables_of(model)
+    if partial:
+        both = [key for key in variables if key in arrays]
+        if not both:
+            raise ValueError(f"{name}: no layer has a name that occurs in {model.name}")
+        variables = {key: variables[key] for key in both}
+    _check_fit(name, arrays if not partial else {k: arrays[k] for k in variables}, variables)
+    for key, variable in variables.items():
+        variable.assign(arrays[key])
+
+
+def variables_of(model: Any) -> dict[str, Any]:
+    """The variables of a Keras `model` by `layer/variable`."""
+    return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
+
+
+def arrays_of(model: Any) -> dict[str, np.ndarray]:
+    """The values in a Keras `model` (ours or `keras.applications`') by `layer/variable`."""
+    return {key: np.asarray(variable) for key, variable in variables_of(model).items()}
+
+
+def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by `layer/variable`, float32. ValueError when the file is damaged."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such weights file; check the spelling")
+    try:
+        with path.open("rb") as stream, np.load(stream) as file:
+            return {key: file[key].astype(np.float32) for key in file.files}
+    except Exception as error:  # zipfile, zlib and numpy each raise their own
+        raise ValueError(f"{path}: not a readable .npz of weights ({error})") from None
+
+
+def save_weights(model: Any, path: str | Path, dtype: str = "float16") -> None:
+    """Writes every variable as `layer/variable` to a compressed .npz, all at once or not at all.
+
+    float16 halves the file; it is refused (ValueError) where a value would overflow.
+    """
+    write_weights(arrays_of(model), path, dtype)
+
+
+def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> None:
+    """Like `save_weights`, for arrays that are already in hand."""
+    for key, array in arrays.items():
+        if np.abs(array).max(initial=0) > np.finfo(dtype).max:
+            raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    small: Any = {key: array.astype(dtype) for key, array in arrays.items()}
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **small)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, np.ndarray]:
+    """DeepLabV3's arrays → arrays of a DeepLabV3+ that starts as an exact copy of it.
+
+    `fresh` are the arrays of the new DeepLabV3+; what V3 lacks is set so that it passes V3's scores
+    through: the atrous branches get zero rows in `concat_projection`, each decoder convolution
+    looks at its centre tap and hands its first channels on. Every ReLU on the way is harmless
+    because the scores it sees are already positive. Taught in chapter 6.
+    """
+    plus = {key: v3.get(key, value).copy() for key, value in fresh.items()}
+    filters = v3["concat_projection/kernel"].shape[-1]
+    kernel = np.zeros_like(fresh["concat_projection/kernel"])
+    kernel[:, :, : 2 * filters] = v3["concat_projection/kernel"]  # pooling and 1×1 come first
+    plus["concat_projection/kernel"] = kernel
+    for name in ("decoder1", "decoder2"):
+        depthwise = np.zeros_like(fresh[f"{name}_depthwise/kernel"])
+        depthwise[1, 1] = 1
+        pointwise = np.zeros_like(fresh[f"{name}_pointwise/kernel"])
+        pointwise[0, 0, :filters] = np.eye(filters)
+        plus[f"{name}_depthwise/kernel"] = depthwise
+        plus[f"{name}_pointwise/kernel"] = pointwise
+        for half in ("depthwise", "pointwise"):
+            _make_identity(plus, f"{name}_{half}_BN")
+    return plus
+
+
+def _make_identity(arrays: dict[str, np.ndarray], norm: str) -> None:
+    """Sets a batch normalisation to pass its input on (its variance makes up for epsilon)."""
+    arrays[f"{norm}/gamma"] = np.ones_like(arrays[f"{norm}/gamma"])
+    arrays[f"{norm}/beta"] = np.zeros_like(arrays[f"{norm}/beta"])
+    arrays[f"{norm}/moving_mean"] = np.zeros_like(arrays[f"{norm}/moving_mean"])
+    arrays[f"{norm}/moving_variance"] = np.full_like(arrays[f"{norm}/moving_variance"], 1 - 1e-3)
+
+
+def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, Any]) -> None:
+    for key in [*variables, *arrays]:
+        if key not in arrays:
+            raise ValueError(f"{name}: {key} is missing; the weights belong to another network")
+        if key not in variables:
+            raise ValueError(f"{name}: {key} has no place in this model; choose its own network")
+        if arrays[key].shape != tuple(variables[key].shape):
+            shapes = f"{arrays[key].shape} in the file, {tuple(variables[key].shape)} in the model"
+            raise ValueError(f"{name}: {key} differs in shape: {shapes}")
