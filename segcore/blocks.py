@@ -82,6 +82,11 @@ def aspp(x: keras.KerasTensor, filters: int, rates: Sequence[int]) -> keras.Kera
     Taught in chapter 5.
     """
     H, W = x.shape[1:3]
+    if max(rates, default=0) >= H:
+        raise ValueError(
+            f"rates {tuple(rates)} reach beyond a map of {H}×{W} cells: a rate of {H} or more "
+            "leaves only the centre tap; use shorter rates or a larger input"
+        )
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_mean")(x)
     pooled = convolution(pooled, filters, "aspp_pool")
     pooled = layers.UpSampling2D((H, W), interpolation="bilinear", name="aspp_spread")(pooled)

@@ -129,7 +129,8 @@ def roofline(seconds: float = 0.5) -> Roofline:
 def _best(call: Any, seconds: float) -> float:
     """The shortest of the runs that fit into `seconds`, after one that is not counted."""
     call()
-    times, end = [], perf_counter() + seconds
+    times: list[float] = []
+    end = perf_counter() + seconds
     while perf_counter() < end or not times:
         start = perf_counter()
         call()

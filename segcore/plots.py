@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 INK, ACCENT, QUIET = "#1f2933", "#0b6e99", "#c3ccd5"
+HEAVY = 120_000  # bytes
 STYLE: Any = {
     "font.size": 11,
     "font.family": "DejaVu Sans",
@@ -36,7 +37,11 @@ STYLE: Any = {
 
 
 class Picture:
-    """A PNG with the words for those who cannot see it; notebooks show it as the cell's value."""
+    """A picture with words for those who cannot see it; notebooks show it as the cell's value.
+
+    `png` are the bytes of a PNG file. One that holds photos and would weigh more than a page
+    should is shown as WebP instead.
+    """
 
     def __init__(self, png: bytes, alt: str, width: int) -> None:
         if not alt.strip():
@@ -44,12 +49,15 @@ class Picture:
         self.png, self.alt, self.width = png, alt, width
 
     def _repr_html_(self) -> str:
-        source = base64.b64encode(self.png).decode()
+        mime, payload = "image/png", self.png
+        if len(payload) > HEAVY:
+            mime, payload = "image/webp", _as_webp(payload)
+        source = base64.b64encode(payload).decode()
         # The class keeps the book's dark mode from changing the colours of a picture about colours.
         return (
             f'<img class="dark-light" alt="{html.escape(self.alt)}" width="{self.width}" '
             f'style="max-width:100%;height:auto;border-radius:6px;background:white" '
-            f'src="data:image/png;base64,{source}">'
+            f'src="data:{mime};base64,{source}">'
         )
 
     def __repr__(self) -> str:
@@ -137,3 +145,9 @@ def swatches(colors: NDArray[np.uint8], names: Sequence[str], columns: int = 4) 
     axis.set(xlim=(0, columns), ylim=(rows, -0.05))
     axis.axis("off")
     return figure
+
+
+def _as_webp(png: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(buffer, format="WEBP", quality=88, method=4)
+    return buffer.getvalue()

@@ -10,6 +10,7 @@ import hashlib
 import html
 import io
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,14 +85,11 @@ class Widget(anywidget.AnyWidget):
     _sources: Any = traitlets.List().tag(sync=True)  # data URIs, in the order of the still <img>s
     _script = ""
     _state: tuple[str, ...] = ()
+    _still: Callable[[], str]  # the HTML without JavaScript; its <img>s are `_sources`, in order
 
     def __init__(self, **traits: Any) -> None:
         self._esm = script(self._script)
         super().__init__(**traits)
-
-    def _still(self) -> str:
-        """The HTML shown without JavaScript; its <img>s are `_sources`, in that order."""
-        raise NotImplementedError
 
     def to_html(self) -> str:
         """A complete HTML fragment with the traits' present values. Same inputs, same bytes."""

@@ -50,3 +50,10 @@ def test_swatches_show_each_colour_and_want_a_name_for_each():
     assert min(counts) > 1000 and max(counts) < 1.05 * min(counts)
     with pytest.raises(ValueError, match="3 colours and 1 names"):
         plots.swatches(colors, ["one"])
+
+
+def test_a_heavy_picture_travels_as_webp():
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    shown = plots.picture(pixels, "noise")
+    assert len(shown.png) > plots.HEAVY and "data:image/webp;base64," in shown._repr_html_()
+    assert len(shown._repr_html_()) < len(shown.png)
