@@ -84,13 +84,18 @@ def total(rows: Sequence[LayerCost]) -> tuple[int, int]:
 def table(rows: Sequence[LayerCost], every: bool = False) -> str:
     """`rows` as text with a total below; layers without multiply-adds only when `every`."""
     shown = [row for row in rows if every or row.macs]
-    lines = [f"{'layer':32} {'output':>14} {'parameters':>11} {'multiply-adds':>14} {'reach':>6}"]
+    wide = max([len(row.name) for row in shown] + [5])
+    lines = [
+        f"{'layer':{wide}} {'output':>12} {'parameters':>10} {'multiply-adds':>13} {'reach':>5}"
+    ]
     for row in shown:
         shape = "×".join(map(str, row.shape))
         reach = "all" if isinf(row.reach) else f"{row.reach:.0f}"
-        lines.append(f"{row.name:32} {shape:>14} {row.parameters:11,} {row.macs:14,} {reach:>6}")
+        lines.append(
+            f"{row.name:{wide}} {shape:>12} {row.parameters:10,} {row.macs:13,} {reach:>5}"
+        )
     parameters, macs = total(rows)
-    lines.append(f"{'total':32} {'':14} {parameters:11,} {macs:14,}")
+    lines.append(f"{'total':{wide}} {'':12} {parameters:10,} {macs:13,}")
     return "\n".join(lines)
 
 
@@ -117,13 +122,13 @@ def separable_ratio(filters: int, kernel: int = 3) -> float:
 
 
 def roofline(seconds: float = 0.5) -> Roofline:
-    """This machine, measured with NumPy: a large matrix product and a large copy, best of each."""
-    a = np.ones((1024, 1024), np.float32)
+    """One core of this machine, measured with NumPy: matrix products and a copy, best of each."""
+    a = np.ones((32, 64, 64), np.float32)  # so small that each product stays on one thread
     b = np.ones(64 * 2**20 // BYTES, np.float32)
     target, copy = np.empty_like(a), np.empty_like(b)
     product = _best(lambda: np.matmul(a, a, out=target), seconds / 2)
     moved = _best(lambda: np.copyto(copy, b), seconds / 2)
-    return Roofline(len(a) ** 3 / product, 2 * b.nbytes / moved)
+    return Roofline(a.size * a.shape[-1] / product, 2 * b.nbytes / moved)
 
 
 def _best(call: Any, seconds: float) -> float:
@@ -155,6 +160,8 @@ def _macs(layer: Any, kind: str, shape: tuple[int, ...]) -> int:
         return prod(shape) * prod(layer.kernel_size) * layer.input.shape[-1] // layer.groups
     if kind == "Dense":
         return layer.input.shape[-1] * layer.units
+    if "Conv" in kind:
+        raise ValueError(f"{layer.name} is a {kind}, which is not counted; write it as its parts")
     return 0
 
 

@@ -147,3 +147,10 @@ def test_refuses_what_it_cannot_count():
         cost.layer_costs(keras.Model(images, keras.layers.Conv2D(3, 1)(images)))
     with pytest.raises(ValueError, match="rate 0"):
         cost.live_taps(17, 0)
+
+
+def test_refuses_a_convolution_that_it_does_not_know():
+    images = keras.Input((9, 9, 3))
+    model = keras.Model(images, keras.layers.SeparableConv2D(4, 3)(images))
+    with pytest.raises(ValueError, match="SeparableConv2D, which is not counted"):
+        cost.layer_costs(model)
