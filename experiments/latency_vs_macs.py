@@ -3,7 +3,7 @@
     python experiments/latency_vs_macs.py
 
 Every pair of channels and map side, as one float32 layer in LiteRT (one thread) and in Keras as it
-comes; the two kinds are timed in turn so that a slow moment hits both. Expected: the ratio approaches
+comes; the two kinds are timed in turn so that a slow moment hits both. Expected: the ratio nears
 1/N + 1/9 where there are many channels, and stays far above it where there are few. About three
 minutes on two cores.
 """
