@@ -2,9 +2,10 @@
 
     python experiments/alignment.py ../shared
 
-Sizes of 16k put feature cell i on pixel 16i+15, sizes of 16k+1 on pixel 16i; plain bilinear
-upsampling believes in 16i+7.5 in both. Expected for DeepLabV3, mIoU over 12 classes: 512 plain
-69.2, 512 shifted 75.3, 513 plain 73.2, 513 aligned 74.8, 256 plain 53.2, 257 aligned 65.5.
+Sizes of 16k put feature cell i on pixel 16i+15, where plain bilinear upsampling believes in
+16i+7.5. Sizes of 16k+1 put it on pixel 16i; plain upsampling stretches the map there, and is right
+in the middle and half a cell off at both ends. Expected for DeepLabV3, mIoU over 12 classes: 512
+plain 69.2, 512 shifted 75.3, 513 plain 73.2, 513 aligned 74.8, 256 plain 53.2, 257 aligned 65.5.
 About four minutes on two cores.
 """
 

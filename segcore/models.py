@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import blocks
-from segcore.checkpoint import load_weights, read_weights, save_weights, write_weights  # noqa: F401
+from segcore.checkpoint import load_weights
 from segcore.quiet import keras
 from segcore.voc import NUM_CLASSES
 
@@ -55,8 +55,7 @@ def mobilenet_v2(
     beyond `output_stride` (32, 16 or 8), the stride is dropped and later kernels are spread by an
     atrous rate instead, so the same weights see the same distances. Taught in chapter 4.
     """
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")
+    _check_stride(output_stride)
     filters = scale_channels(32, width)
     x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
     x = blocks.normalise(x, "bn_Conv1", "relu6")
@@ -157,7 +156,8 @@ def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
     Longer rates than the map has cells would leave kernels with a single live tap.
     """
     unit = max(round(6 * size / 513 * 16 / output_stride), 1)
-    return unit, 2 * unit, 3 * unit
+    longest = max((size - 1) // output_stride, 1)  # cells less one: more would leave the centre
+    return unit, min(2 * unit, longest), min(3 * unit, longest)
 
 
 def pretrained(size: int = 513, weights: str | Path = SHIPPED) -> keras.Model:
@@ -188,11 +188,21 @@ def _image_input(
     size: int, output_stride: int, aligned: bool, batch_size: int | None
 ) -> keras.KerasTensor:
     """The input of a square network; ValueError for a size that its strides do not divide."""
-    if aligned and (size % output_stride != 1 or size < 2 * output_stride + 1):
+    _check_stride(output_stride)
+    least = 2 * output_stride + 1
+    if aligned and (size % output_stride != 1 or size < least):
         fits = max(size - 1, 2 * output_stride) // output_stride * output_stride + 1
         raise ValueError(
-            f"size must be {output_stride}k+1 to stay aligned, at least 33, not {size}; try {fits}"
+            f"size must be {output_stride}k+1 to stay aligned, at least {least}, not {size}; "
+            f"try {fits}"
         )
-    if not aligned and (size < 33 or size % output_stride > 1):
-        raise ValueError(f"size must be {output_stride}k or {output_stride}k+1, not {size}")
+    if not aligned and (size < least - 1 or size % output_stride > 1):
+        raise ValueError(
+            f"size must be {output_stride}k or {output_stride}k+1, at least {least - 1}, not {size}"
+        )
     return keras.Input((size, size, 3), batch_size=batch_size, name="image")
+
+
+def _check_stride(output_stride: int) -> None:
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")

@@ -107,3 +107,4 @@ def test_float16_refuses_to_overflow(tmp_path):
 
 def test_rates_shrink_with_the_map():
     assert models.atrous_rates(513) == (6, 12, 18) and models.atrous_rates(257) == (3, 6, 9)
+    assert models.atrous_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
