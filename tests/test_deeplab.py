@@ -1,0 +1,144 @@
+"""DeepLabV3+ against the DeepLabV3 it starts from, in every wiring, and against misuse."""
+
+import numpy as np
+import pytest
+
+from segcore import checkpoint, data, models, runtime, voc
+
+SMALL = 65  # five cells at stride 16: the smallest map that the rates 1, 2, 3 fit on
+
+
+def random_arrays(model, seed=0):
+    """Arrays for every variable of `model`: nothing is zero, no activation explodes."""
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for key, variable in checkpoint.variables_of(model).items():
+        values = random.normal(0, 1, variable.shape)
+        if key.endswith("kernel"):
+            reach = variable.shape[:2] if "depthwise" in key else variable.shape[:-1]
+            arrays[key] = values * np.sqrt(2 / np.prod(reach))
+        elif key.endswith(("gamma", "variance")):
+            arrays[key] = 1 + 0.2 * np.tanh(values)
+        else:
+            arrays[key] = 0.2 * values
+    return arrays
+
+
+def as_plus(v3, size):
+    """A DeepLabV3+ of random weights that surgery makes a copy of the network `v3`."""
+    plus = models.deeplab_v3_plus(size)
+    fresh = random_arrays(plus, seed=1)
+    checkpoint.load_weights(plus, checkpoint.deeplab_v3_as_plus(checkpoint.arrays_of(v3), fresh))
+    return plus
+
+
+@pytest.mark.parametrize("size", [SMALL, 97])
+def test_surgery_copies_any_deeplab_v3(size):
+    v3 = models.deeplab_v3(size, two_steps=True)
+    checkpoint.load_weights(v3, random_arrays(v3))
+    x = np.random.default_rng(2).uniform(-1, 1, (2, size, size, 3)).astype("float32")
+    expected, copied = v3(x).numpy(), as_plus(v3, size)(x).numpy()
+    assert expected.std() > 0.1 and len(np.unique(expected.argmax(-1))) > 3
+    np.testing.assert_allclose(copied, expected, atol=1e-4 * np.abs(expected).max())
+    assert (copied.argmax(-1) == expected.argmax(-1)).mean() >= 0.999
+
+
+def test_surgery_gives_the_same_masks_on_photos(shared):
+    v3 = models.deeplab_v3(257, two_steps=True)
+    checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
+    first, second = runtime.wrap(v3, "v3"), runtime.wrap(as_plus(v3, 257), "v3+")
+    for photo, label in voc.file_pairs(shared / "voc")[:3]:
+        image = data.read_image(photo)
+        expected, copied = first(image).mask, second(image).mask
+        assert expected.any(), f"{photo.name}: nothing found, nothing compared"
+        assert (copied == expected).mean() >= 0.999
+        assert (expected == voc.read_mask(label)).mean() > 0.5  # the weights do mean something
+
+
+def test_surgery_leaves_the_arrays_it_is_given_alone():
+    given = random_arrays(models.deeplab_v3(SMALL))
+    fresh = random_arrays(models.deeplab_v3_plus(SMALL), seed=1)
+    before = [{key: array.copy() for key, array in side.items()} for side in (given, fresh)]
+    plus = checkpoint.deeplab_v3_as_plus(given, fresh)
+    assert set(plus) == set(fresh)
+    plus["concat_projection/kernel"] += 1
+    plus["Conv1/kernel"] += 1
+    for side, old in zip((given, fresh), before, strict=True):
+        assert all(np.array_equal(array, old[key]) for key, array in side.items())
+
+
+def test_the_papers_maps():
+    network = models.deeplab_v3_plus(224, wiring=models.PAPER)
+
+    def shape(name):
+        return network.get_layer(name).output.shape[1:]
+
+    assert shape("block_3_expand_relu") == (56, 56, 6 * 24)  # not 114
+    assert shape("block_16_project_BN") == (7, 7, 320)
+    assert shape("decoder_concat") == (56, 56, 256 + 48)
+    assert network.output_shape == (None, 224, 224, 21)
+    backbone = [layer for layer in network.layers if layer.name.startswith(("block", "expanded"))]
+    assert {layer.dilation_rate for layer in backbone if "depthwise" in layer.name and not
+            layer.name.endswith(("BN", "relu"))} == {(1, 1)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "wiring", "channels"),
+    [
+        (SMALL, models.Wiring(decoder=False), 320),
+        (SMALL, models.Wiring(output_stride=8, width=0.35), 112),
+        (129, models.Wiring(output_stride=32), 320),
+        (129, models.Wiring(output_stride=32, decoder=False), 320),
+        (SMALL, models.Wiring(width=1.4, rates=(1, 2, 4)), 448),
+        (64, models.Wiring(aligned=False, rates=(1, 2, 3)), 320),
+    ],
+    ids=str,
+)
+def test_every_wiring_answers_at_the_size_of_its_input(size, wiring, channels):
+    network = models.deeplab_v3_plus(size, num_classes=5, filters=32, wiring=wiring)
+    cells = -(-size // wiring.output_stride)
+    assert network.get_layer("block_16_project").output.shape[1:] == (cells, cells, channels)
+    x = np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32")
+    logits = network(x).numpy()
+    assert logits.shape == (1, size, size, 5)
+    assert np.isfinite(logits).all() and logits.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "wiring", "words"),
+    [
+        (512, models.Wiring(), r"size must be 16k\+1 .* not 512; try 497"),
+        (49, models.Wiring(output_stride=32), r"size must be 32k\+1 .* not 49"),
+        (100, models.Wiring(aligned=False), r"size must be 16k or 16k\+1, at least 32, not 100"),
+        (257, models.Wiring(rates=(6, 12, 18)), r"rates \(6, 12, 18\) .* a map of 17×17 cells"),
+        (97, models.Wiring(output_stride=12), "output_stride must be 8, 16 or 32, not 12"),
+        (SMALL, models.Wiring(width=0), "width must be positive, not 0"),
+        (SMALL, models.Wiring(width=-0.5), "width must be positive, not -0.5"),
+    ],
+    ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else None,
+)
+def test_refuses(size, wiring, words):
+    with pytest.raises(ValueError, match=words):
+        models.deeplab_v3_plus(size, wiring=wiring)
+
+
+@pytest.mark.parametrize(
+    ("wiring", "words"),
+    [
+        (
+            models.Wiring(width=0.5),
+            r"Conv1/kernel differs in shape: \(3, 3, 3, 32\) in the file, \(3, 3, 3, 16\) in the",
+        ),
+        (models.Wiring(decoder=False), "low_projection/kernel has no place in this model"),
+    ],
+)
+def test_weights_that_do_not_fit_name_the_layer(wiring, words):
+    network = models.deeplab_v3_plus(SMALL, wiring=wiring)
+    with pytest.raises(ValueError, match=words):
+        checkpoint.load_weights(network, models.SHIPPED)
+
+
+def test_weights_of_a_deeplab_v3_lack_the_decoder():
+    arrays = random_arrays(models.deeplab_v3(SMALL))
+    with pytest.raises(ValueError, match="aspp1_depthwise/kernel is missing"):
+        checkpoint.load_weights(models.deeplab_v3_plus(SMALL), arrays)
