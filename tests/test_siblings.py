@@ -1,0 +1,43 @@
+"""Networks side by side: they never meet, they learn, and the arms are what they claim to be."""
+
+import numpy as np
+import pytest
+
+from segcore import siblings
+from segcore.quiet import keras
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((4, 2))
+    x = keras.layers.ReLU()(siblings.convolution(x, 16))
+    return keras.Model(inputs, siblings.convolution(x, 3))
+
+
+def test_arms_lie_on_their_spirals():
+    points, arm = siblings.arms(90, seed=0)
+    radius = np.hypot(*points.T) / 2
+    turn = np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi)
+    off = (turn - radius - arm / 3 + 0.5) % 1 - 0.5
+    np.testing.assert_allclose(off, 0, atol=1e-6)
+    assert np.bincount(arm).tolist() == [30, 30, 30] and radius.max() <= 1
+
+
+def test_what_one_network_sees_moves_no_other(network):
+    x = np.random.default_rng(0).normal(size=(6, 4, 2)).astype("float32")
+    before = np.asarray(network(x))
+    x[:, 2] += 1
+    moved = np.abs(np.asarray(network(x)) - before).max(axis=(0, 2)) > 0
+    assert moved.tolist() == [False, False, True, False]
+
+
+def test_each_network_starts_elsewhere_and_learns(network):
+    points, arm = siblings.arms(150, seed=0)
+    labels = (points[:, 0] > 0).astype(int)  # an easy question
+    siblings.train(network, points, labels, steps=40)
+    right = siblings.accuracies(network, points, labels)
+    assert right.shape == (4,) and right.min() > 0.9
+    kernel = network.layers[1].get_weights()[0]
+    assert kernel.shape == (4, 2, 16) and not np.allclose(kernel[0], kernel[1])
+    assert siblings.accuracies(network, points, arm).max() < 0.9
