@@ -1,0 +1,55 @@
+"""What a training step makes small: losses over logits (B, H, W, C) that leave void pixels out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segcore.quiet import keras
+from segcore.voc import VOID
+
+ops = keras.ops
+
+
+def cross_entropy(logits: Any, labels: Any, void: int = VOID) -> Any:
+    """Mean of -log p(label) over the labelled pixels, a float32 scalar; 0 when all are void.
+
+    `logits` (B, H, W, C) in any float dtype, `labels` (B, H, W) ids with `void` where nobody knows.
+    Taught in chapter 7.
+    """
+    known = labels != void
+    classes = ops.one_hot(ops.where(known, labels, 0), logits.shape[-1], dtype="float32")
+    surprise = -ops.sum(classes * ops.log_softmax(ops.cast(logits, "float32")), axis=-1)
+    return _mean(surprise, known)
+
+
+def dice(logits: Any, labels: Any, void: int = VOID) -> Any:
+    """One minus the mean soft overlap, 2·Σpy / (Σp + Σy), of the classes labelled in the batch.
+
+    Every class counts the same however few pixels it has, as in mIoU. Float32 scalar, 0..1.
+    Milletari et al. 2016, V-Net, section 3. Taught in chapter 7.
+    """
+    known = ops.cast(labels != void, "float32")[..., None]
+    truth = ops.one_hot(ops.where(labels != void, labels, 0), logits.shape[-1], dtype="float32")
+    truth = truth * known
+    guess = ops.softmax(ops.cast(logits, "float32")) * known
+    both, truths, guesses = (ops.sum(x, axis=(0, 1, 2)) for x in (truth * guess, truth, guess))
+    overlap = 2 * both / ops.maximum(truths + guesses, 1.0)
+    present = ops.cast(truths > 0, "float32")
+    return 1 - ops.sum(overlap * present) / ops.maximum(ops.sum(present), 1.0)
+
+
+def distillation(logits: Any, teacher: Any, known: Any) -> Any:
+    """Mean KL divergence from the teacher's probabilities (B, H, W, C) over the `known` pixels.
+
+    `known` (B, H, W) bool is false on padding. Float32 scalar, 0 when the student agrees.
+    Hinton et al. 2015, Distilling the Knowledge in a Neural Network, at temperature 1.
+    """
+    teacher = ops.cast(teacher, "float32")
+    student = ops.log_softmax(ops.cast(logits, "float32"))
+    surprise = ops.sum(teacher * (ops.log(ops.maximum(teacher, 1e-6)) - student), axis=-1)
+    return _mean(surprise, known)
+
+
+def _mean(values: Any, known: Any) -> Any:
+    known = ops.cast(known, "float32")
+    return ops.sum(values * known) / ops.maximum(ops.sum(known), 1.0)

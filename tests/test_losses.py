@@ -1,0 +1,49 @@
+"""Losses against the same sums written out in NumPy."""
+
+import numpy as np
+import pytest
+
+from segcore import losses
+
+
+def logits_and_labels():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(2, 5, 4, 3)).astype(np.float32), rng.choice([0, 1, 2, 255], (2, 5, 4))
+
+
+def probabilities(logits):
+    powers = np.exp(logits.astype(np.float64))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def test_cross_entropy_is_the_mean_over_labelled_pixels():
+    logits, labels = logits_and_labels()
+    known = labels != 255
+    wanted = -np.log(probabilities(logits)[known, labels[known]]).mean()
+    assert float(losses.cross_entropy(logits, labels)) == pytest.approx(wanted, rel=1e-5)
+    assert float(losses.cross_entropy(logits, np.full_like(labels, 255))) == 0
+
+
+def test_void_pixels_change_no_loss():
+    logits, labels = logits_and_labels()
+    other = np.where((labels == 255)[..., None], 100 * logits, logits)
+    for loss in (losses.cross_entropy, losses.dice):
+        assert float(loss(other, labels)) == pytest.approx(float(loss(logits, labels)), rel=1e-6)
+
+
+def test_dice_by_hand():
+    logits, labels = logits_and_labels()
+    guess, overlaps = probabilities(logits), []
+    for label in range(3):
+        truth, mine = labels == label, guess[..., label] * (labels != 255)
+        overlaps.append(2 * mine[truth].sum() / (truth.sum() + mine.sum()))
+    assert float(losses.dice(logits, labels)) == pytest.approx(1 - np.mean(overlaps), rel=1e-5)
+
+
+def test_distillation_is_zero_for_the_teacher_itself_and_the_divergence_otherwise():
+    logits, labels = logits_and_labels()
+    teacher, known = probabilities(logits[::-1]), labels != 255
+    assert float(losses.distillation(logits, probabilities(logits), known)) < 1e-6
+    pixels = (teacher * np.log(teacher / probabilities(logits))).sum(-1)
+    got = float(losses.distillation(logits, teacher, known))
+    assert got == pytest.approx(pixels[known].mean(), rel=1e-4)
