@@ -69,6 +69,7 @@ class MaskDirective(Directive):
         overlay = MaskOverlay(
             photo, voc.read_mask(path), title=self.options["title"], alt=self.options["alt"]
         )
+        overlay.safe_palette = True  # the first picture of the book, in colours for everybody
         return [nodes.raw("", f'<div class="play">{overlay.to_html()}</div>', format="html")]
 
 
