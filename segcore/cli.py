@@ -47,7 +47,7 @@ def predict(options: argparse.Namespace) -> int:
     names = _output_names(options.photos)
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)
-    failed = 0
+    failed = written = 0
     for photo, name in _progress(list(zip(options.photos, names, strict=True)), "photo"):
         try:
             image = data.read_image(photo)
@@ -58,7 +58,9 @@ def predict(options: argparse.Namespace) -> int:
             failed = _complain(error)
         else:
             tqdm.write(_describe(photo, image, prediction))
-    print(f"masks and overlays are in {out}/")
+            written += 1
+    if written:
+        print(f"masks and overlays are in {out}/")
     return failed
 
 

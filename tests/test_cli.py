@@ -86,3 +86,8 @@ def test_unknown_command_ends_with_2():
     with pytest.raises(SystemExit) as end:
         cli.main(["fly"])
     assert end.value.code == 2
+
+
+def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, capsys):
+    assert cli.main(["predict", str(tmp_path / "lost.jpg"), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().out == ""
