@@ -90,6 +90,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         page.goto(url)
         # Formulas are drawn after the load event; a page without any need not wait.
         page.wait_for_function(DRAWN)
+        # A colour measured half-way through the theme's fade is nobody's colour.
+        page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")
         return page
 
     yield opened
