@@ -11,23 +11,17 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 
 
-def load_weights(model: Any, source: str | Path | Arrays, partial: bool = False) -> None:
+def load_weights(model: Any, source: str | Path | Arrays) -> None:
     """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping.
 
-    Every variable must be found exactly once; with `partial` the model may have more layers than
-    the source (a new head) and the source more than the model (an old one), but at least one must
-    match. Raises FileNotFoundError, or ValueError naming the first variable that is missing,
-    superfluous or of another shape. The model is only touched when everything fits.
+    Every variable must be found exactly once. Raises FileNotFoundError, or ValueError naming the
+    first variable that is missing, superfluous or of another shape. The model is only touched when
+    everything fits.
     """
     name = "weights" if isinstance(source, Mapping) else str(source)
     arrays = source if isinstance(source, Mapping) else read_weights(source)
     variables = variables_of(model)
-    if partial:
-        both = [key for key in variables if key in arrays]
-        if not both:
-            raise ValueError(f"{name}: no layer has a name that occurs in {model.name}")
-        variables = {key: variables[key] for key in both}
-    _check_fit(name, arrays if not partial else {k: arrays[k] for k in variables}, variables)
+    _check_fit(name, arrays, variables)
     for key, variable in variables.items():
         variable.assign(arrays[key])
 

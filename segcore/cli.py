@@ -19,6 +19,7 @@ from tqdm import tqdm
 from segcore import data, metrics, runtime, voc
 
 BAD_INPUT = 2
+MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
 ADVICE = {  # what to do about the errors that the operating system names
     errno.ENOSPC: "free some space and run it again",
     errno.EACCES: "choose a folder that you may write to",
@@ -95,9 +96,6 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
             name: int(n) for name, n in zip(voc.CLASSES, confusion.sum(1), strict=True) if n
         },
     }
-
-
-MIN_PIXELS = 20_000
 
 
 def download(options: argparse.Namespace) -> int:

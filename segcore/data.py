@@ -41,9 +41,9 @@ def read_image(path: str | Path) -> Pixels:
         raise ImageError(f"{path}: {_why_unreadable(path)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: too many pixels; make the picture smaller") from None
+    except ImageError:
+        raise
     except (OSError, SyntaxError, EOFError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
         raise ImageError(f"{path}: damaged or cut short ({error}); copy it again") from None
 
 

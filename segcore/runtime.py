@@ -168,7 +168,8 @@ def _interpreter(path: Path, threads: int | None) -> Any:
 def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], NDArray]:
     """How a photo's bytes enter: as they are (uint8), shifted (int8), or in [-1, 1] (float32).
 
-    All three mean the same number where the file's scale is 1/127.5 or, like Google's, 1/128.
+    All three mean the same number where the file's scale is 1/127.5. Google's files say 1/128 and
+    still score best on plain bytes: rounding by their own scale lost 1 mIoU on 40 photos.
     """
     conversions = {
         np.uint8: lambda box: box,
