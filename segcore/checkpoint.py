@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -61,12 +62,18 @@ def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> N
     for key, array in arrays.items():
         if np.abs(array).max(initial=0) > np.finfo(dtype).max:
             raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
     small: Any = {key: array.astype(dtype) for key, array in arrays.items()}
+    with replacing(Path(path)) as file:
+        np.savez_compressed(file, **small)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into that becomes `path` at the end of the block, or never."""
+    temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **small)
+            yield file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

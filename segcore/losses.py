@@ -1,4 +1,8 @@
-"""What a training step makes small: losses over logits (B, H, W, C) that leave void pixels out."""
+"""What a training step makes small: losses over logits (B, H, W, C) that leave void pixels out.
+
+Where a batch is spread over several devices, each counts its own pixels and divides by everybody's,
+so that the losses add up to the loss of the whole batch.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,13 @@ def dice(logits: Any, labels: Any, void: int = VOID) -> Any:
     truth = ops.one_hot(ops.where(labels != void, labels, 0), logits.shape[-1], dtype="float32")
     truth = truth * known
     guess = ops.softmax(ops.cast(logits, "float32")) * known
-    both, truths, guesses = (ops.sum(x, axis=(0, 1, 2)) for x in (truth * guess, truth, guess))
+    both, truths, guesses = (
+        across(ops.sum(x, axis=(0, 1, 2))) for x in (truth * guess, truth, guess)
+    )
     overlap = 2 * both / ops.maximum(truths + guesses, 1.0)
     present = ops.cast(truths > 0, "float32")
-    return 1 - ops.sum(overlap * present) / ops.maximum(ops.sum(present), 1.0)
+    loss = 1 - ops.sum(overlap * present) / ops.maximum(ops.sum(present), 1.0)
+    return loss / across(ops.ones(()))  # each device holds the whole batch's: a share of it each
 
 
 def distillation(logits: Any, teacher: Any, known: Any) -> Any:
@@ -50,6 +57,20 @@ def distillation(logits: Any, teacher: Any, known: Any) -> Any:
     return _mean(surprise, known)
 
 
+def across(values: Any) -> Any:
+    """The sum of `values` over the replicas of a `tf.distribute` strategy; else `values` itself.
+
+    Under jax a batch is one array wherever its parts lie, and there is nothing to add.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return values
+    import tensorflow as tf
+
+    if not tf.distribute.has_strategy() or tf.distribute.in_cross_replica_context():
+        return values
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
 def _mean(values: Any, known: Any) -> Any:
     known = ops.cast(known, "float32")
-    return ops.sum(values * known) / ops.maximum(ops.sum(known), 1.0)
+    return ops.sum(values * known) / ops.maximum(across(ops.sum(known)), 1.0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parent
-_VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "ai-edge-litert")
+_VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")
 
 
 def folder() -> Path:

@@ -1,0 +1,12 @@
+"""SGD with momentum 0.9 on CamVid, by the protocol in camvid.py: four rates, then three seeds.
+
+    KERAS_BACKEND=jax python experiments/camvid_sgd.py --shared ../shared --out runs/camvid
+
+About ten minutes on one H100 with the other two beside it. The result to expect stands in
+results/camvid.json under "sgd".
+"""
+
+import camvid
+
+if __name__ == "__main__":
+    camvid.compete("sgd", __doc__)

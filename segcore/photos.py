@@ -1,0 +1,102 @@
+"""A whole data set in memory: letterboxed bytes, decoded once, augmented anew at every step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segcore import data, voc
+
+Bytes = NDArray[np.uint8]
+Pair = tuple[Path, Path | None]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """N photos, the first M of them labelled.
+
+    `images` (N, S, S, 3) uint8, each at the top left and padded with grey; `contents` (N, 2)
+    float32, the height and width of what is not padding; `masks` (M, S, S) uint8, void beside the
+    photo; `names` of the files.
+    """
+
+    images: Bytes
+    contents: NDArray[np.float32]
+    masks: Bytes
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load(pairs: Sequence[Pair], size: int, bad: str = "stop", threads: int = 4) -> Photos:
+    """Reads (photo, mask or None) files, those with masks first, into `Photos` of side `size`.
+
+    Masks hold class ids (palette or grey) and are brought to size by the nearest pixel. A file that
+    cannot be read is named: with `bad` = "stop" in a ValueError, with "skip" in a warning.
+    """
+    if bad not in ("stop", "skip"):
+        raise ValueError(f'bad must be "stop" or "skip", not {bad!r}')
+    if any(mask is not None for _, mask in pairs[_labelled(pairs) :]):
+        raise ValueError("pairs must list the photos with masks first")
+    with ThreadPoolExecutor(threads) as pool:
+        read = list(pool.map(partial(_read, size=size, bad=bad), pairs))
+    found = [(pair, item) for pair, item in zip(pairs, read, strict=True) if item is not None]
+    if not found:
+        raise ValueError("none of the photos could be read")
+    M = _labelled([pair for pair, _ in found])
+    masks = [item[2] for _, item in found[:M] if item[2] is not None]
+    return Photos(
+        np.stack([item[0] for _, item in found]),
+        np.asarray([item[1] for _, item in found], np.float32),
+        np.stack(masks) if masks else np.zeros((0, size, size), np.uint8),
+        tuple(pair[0].name for pair, _ in found),
+    )
+
+
+def read_ids(path: Path, content: tuple[int, int], size: int) -> Bytes:
+    """A mask file → (size, size) uint8 ids: resized to `content` = (h, w), void elsewhere.
+
+    Raises ValueError naming the file when it is no picture or holds colours instead of ids.
+    """
+    h, w = content
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L"):
+                raise ValueError(f"mode {image.mode}; a palette or grey PNG of class ids is wanted")
+            resized = image.resize((w, h), Image.Resampling.NEAREST)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable mask ({error})") from None
+    ids = np.full((size, size), voc.VOID, np.uint8)
+    ids[:h, :w] = np.asarray(resized)
+    return ids
+
+
+def void_from(photos: Photos, num_classes: int) -> Photos:
+    """The same photos with every id of `num_classes` or more turned into void."""
+    known = np.where(photos.masks < num_classes, photos.masks, voc.VOID).astype(np.uint8)
+    return replace(photos, masks=known)
+
+
+def _labelled(pairs: Sequence[Pair]) -> int:
+    return next((i for i, (_, mask) in enumerate(pairs) if mask is None), len(pairs))
+
+
+def _read(pair: Pair, size: int, bad: str) -> tuple[Bytes, tuple[int, int], Bytes | None] | None:
+    photo, mask = pair
+    try:
+        box, content = data.letterbox(data.read_image(photo), size)
+        return box, content, None if mask is None else read_ids(mask, content, size)
+    except (OSError, ValueError) as error:
+        if bad == "stop":
+            raise ValueError(f"{error}; or ask to skip what cannot be read") from None
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return None

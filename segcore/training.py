@@ -1,0 +1,311 @@
+"""The training loop: gradients, an optimizer's step, and a run that survives being killed.
+
+A batch is a function of (seed, step) and nothing else, and everything that a step changes is saved
+together: a run that was stopped at any moment goes on as if nothing had happened. The step itself
+stands in `steps`, once for each backend. Taught in chapter 7.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from segcore import checkpoint, steps
+from segcore.optim import AdaBound, PolynomialDecay
+from segcore.quiet import keras
+
+ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
+OPTIMIZERS = ("adam", "sgd", "adabound")
+Batch = Mapping[str, Any]
+Judge = Callable[[], Mapping[str, float]]
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number. The last good weights are kept; the message says where."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What decides a run, beside its data.
+
+    `steps` updates; the rate rises to `rate` over `warmup` of them and falls as a polynomial to 0.
+    `optimizer` is "adam", "sgd" (momentum 0.9) or "adabound" (`final_lr` is 100 × the rate, the
+    authors' ratio). Gradients are cut to the global norm `clip`, kernels get `l2`·weight added, and
+    the encoder's rate is `encoder` × the rate. `batch_norm` is "trained" (statistics of the batch)
+    or "frozen" (the stored ones, for good; scale and shift still learn). With `average` > 0 the
+    weights that count are the running average with that memory. Every `every` steps the run is
+    judged and saved.
+    """
+
+    steps: int
+    rate: float
+    optimizer: str = "adam"
+    warmup: int = 0
+    encoder: float = 1.0
+    l2: float = 0.0
+    clip: float = 1.0
+    batch_norm: str = "trained"
+    average: float = 0.0
+    every: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {OPTIMIZERS}, not {self.optimizer!r}")
+        if self.batch_norm not in ("trained", "frozen"):
+            raise ValueError(f'batch_norm must be "trained" or "frozen", not {self.batch_norm!r}')
+        if self.steps < 1 or self.every < 1:
+            raise ValueError(f"steps {self.steps} and every {self.every} must be at least 1")
+        if self.encoder < 0 or self.l2 < 0 or not 0 <= self.average < 1:
+            raise ValueError(
+                f"encoder {self.encoder} and l2 {self.l2} must be 0 or more, "
+                f"average {self.average} at least 0 and below 1"
+            )
+        PolynomialDecay(self.rate, self.steps, warmup=self.warmup)  # checks rate and warmup
+
+    def rates(self) -> np.ndarray:
+        """The learning rate of every step, (steps,) float32."""
+        schedule = PolynomialDecay(self.rate, self.steps, warmup=self.warmup)
+        return np.asarray(schedule(np.arange(self.steps)), np.float32)
+
+
+def optimizer_of(run: Run) -> keras.optimizers.Optimizer:
+    """The optimizer that `run` names; its rate is set anew at every step."""
+    options: dict[str, Any] = {"global_clipnorm": run.clip or None}
+    if run.average:
+        options |= {"use_ema": True, "ema_momentum": run.average}
+    if run.optimizer == "adam":
+        return keras.optimizers.Adam(run.rate, **options)
+    if run.optimizer == "sgd":
+        return keras.optimizers.SGD(run.rate, momentum=0.9, **options)
+    return AdaBound(run.rate, final_lr=100 * run.rate, **options)
+
+
+class Trainer:
+    """A `network`, its optimizer and an `objective`, stepped together.
+
+    `objective(call, batch)` gets `call(images) → logits` and returns (loss, dict of parts), all
+    scalars. `devices` is "one", or how to spread each batch: see `steps.spread`.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        run: Run,
+        objective: steps.Objective,
+        devices: str = "one",
+    ) -> None:
+        self.network, self.run = network, run
+        self.optimizer = optimizer_of(run)
+        factors = [
+            run.encoder if is_encoder(variable.path) else 1.0
+            for variable in network.trainable_variables
+        ]
+        scale_rates(self.optimizer, factors)
+        self.optimizer.build(network.trainable_variables)
+        decays = [run.l2 * is_dense_kernel(v.path) for v in network.trainable_variables]
+        plan = steps.Plan(network, self.optimizer, objective, decays, run.batch_norm == "trained")
+        self.stepper = steps.make(plan, devices)
+
+    def step(self, batch: Batch, rate: float) -> Mapping[str, Any]:
+        """One update at this `rate` → {"loss": ..., parts}, scalars on their device."""
+        return self.stepper.step(batch, rate)
+
+    def memory(self) -> dict[str, np.ndarray]:
+        """Everything that steps change, by name: equal memory, equal future."""
+        self.stepper.sync()
+        return {key: np.asarray(variable) for key, variable in self._variables().items()}
+
+    def restore(self, memory: Mapping[str, np.ndarray]) -> None:
+        """Takes up `memory()` again. ValueError when it belongs to another network or optimizer."""
+        variables = self._variables()
+        if set(memory) != set(variables):
+            odd = sorted(set(memory) ^ set(variables))[0]
+            raise ValueError(f"{odd}: saved by another network or optimizer; start a new folder")
+        for key, variable in variables.items():
+            variable.assign(memory[key])
+        self.stepper.load()
+
+    def restart(self, run: Run, memory: Mapping[str, np.ndarray]) -> None:
+        """Begins `run`, which may differ in steps, rate and seed alone, from this `memory`.
+
+        What was compiled stays: trying another rate costs no new compilation.
+        """
+        same = replace(run, every=self.run.every, seed=self.run.seed, warmup=self.run.warmup)
+        if replace(same, steps=self.run.steps, rate=self.run.rate) != self.run:
+            raise ValueError(f"run may differ in steps, rate and seed alone from {self.run}")
+        self.run = run
+        self.restore(memory)
+
+    def publish(self) -> dict[str, np.ndarray]:
+        """The weights that count, by `layer/variable`: the running average where there is one.
+
+        They are also put into the network, for judging; training goes on from where it was.
+        """
+        self.stepper.sync()
+        if self.run.average and int(np.asarray(self.optimizer.iterations)):
+            self.optimizer.finalize_variable_values(self.network.trainable_variables)
+        return {v.path: np.array(v) for v in self.network.variables}
+
+    def _variables(self) -> dict[str, Any]:
+        named = {f"network/{v.path}": v for v in self.network.variables}
+        slots = enumerate(self.optimizer.variables)
+        return named | {f"optimizer/{index:04d}": variable for index, variable in slots}
+
+
+def train(
+    trainer: Trainer,
+    draw: Callable[[int], Batch],
+    folder: Path,
+    judge: Judge | None = None,
+    resume: bool = False,
+) -> list[dict[str, float]]:
+    """Runs all steps → the history, a row for every `run.every` steps; shows a progress bar.
+
+    `draw(step)` gives the batch of a step. `judge()` scores the published network, for instance
+    {"miou": ...}. `folder` gets `state.npz`, `history.csv` and, at every judgement, `weights.npz`.
+    With `resume` the run goes on from `folder`. Raises FileExistsError where a run would be
+    overwritten, Diverged when the loss is not a number, OSError when the disk is full; what was
+    saved before stays as it was.
+    """
+    run, rates = trainer.run, trainer.run.rates()
+    first, history = begin(trainer, folder, resume)
+    bar = tqdm(total=run.steps, initial=first, unit="step", disable=None)
+    with ThreadPoolExecutor(1) as pool, bar:
+        coming = pool.submit(draw, first)
+        for step in range(first, run.steps):
+            batch = coming.result()
+            if step + 1 < run.steps:
+                coming = pool.submit(draw, step + 1)  # drawn while the device is busy
+            terms = trainer.step(batch, float(rates[step]))
+            bar.update()
+            if (step + 1) % run.every and step + 1 < run.steps:
+                continue
+            row = {"step": float(step + 1), "rate": float(rates[step])}
+            row |= {key: float(value) for key, value in terms.items()}
+            _check_finite(row, folder)
+            history.append(row | save(trainer, folder, history, row, judge))
+            bar.set_postfix({key: f"{value:.4g}" for key, value in history[-1].items()})
+    return history
+
+
+def begin(trainer: Trainer, folder: Path, resume: bool) -> tuple[int, list[dict[str, float]]]:
+    """The next step and the history so far: 0 and [] for a new run, else what `folder` holds."""
+    state = folder / "state.npz"
+    if not resume or not state.exists():
+        if state.exists():
+            raise FileExistsError(
+                f"{folder}: holds a run; go on with it (resume) or choose another"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        return 0, []
+    with np.load(state) as file:
+        memory = {key: file[key] for key in file.files}
+    note = json.loads(str(memory.pop("note")))
+    if note["run"] != asdict(trainer.run):
+        raise ValueError(f"{folder}: was begun as {note['run']}, not as {asdict(trainer.run)}")
+    trainer.restore(memory)
+    return note["step"], note["history"]
+
+
+def save(
+    trainer: Trainer,
+    folder: Path,
+    history: Sequence[dict[str, float]],
+    row: dict[str, float],
+    judge: Judge | None,
+) -> dict[str, float]:
+    """Writes weights, state and history, each whole or not at all → what `judge` found."""
+    memory = trainer.memory()
+    weights = trainer.publish()
+    found = dict(judge()) if judge else {}
+    trainer.restore(memory)
+    rows = [*history, row | found]
+    note = {"step": int(row["step"]), "history": rows, "run": asdict(trainer.run)}
+    checkpoint.write_weights(weights, folder / "weights.npz", "float32")
+    with checkpoint.replacing(folder / "history.csv") as file:
+        file.write(_csv(rows))
+    with checkpoint.replacing(folder / "state.npz") as file:  # last: it vouches for the others
+        named: Any = memory | {"note": np.array(json.dumps(note))}
+        np.savez(file, **named)
+    return found
+
+
+def scale_rates(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
+    """Gives each trainable variable its own share of the learning rate, for any optimizer."""
+    plain = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        factor = factors[optimizer._get_variable_index(variable)]
+        plain(gradient, variable, learning_rate if factor == 1 else learning_rate * factor)
+
+    optimizer.update_step = update_step
+
+
+def re_estimate(network: keras.Model, batches: Iterable[Any]) -> None:
+    """Sets every batch norm's statistics to the mean over `batches` of images, weights untouched.
+
+    For networks whose statistics drifted in training, or come from another picture size.
+    """
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # the statistics become those of the batch at hand
+    statistics = [variable for norm in norms for variable in norm.non_trainable_variables]
+    observe, sums, count = steps.observer(network), [np.zeros(v.shape) for v in statistics], 0
+    for count, images in enumerate(batches, start=1):  # noqa: B007
+        observe(images)
+        sums = [total + np.asarray(v) for total, v in zip(sums, statistics, strict=True)]
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    for variable, total in zip(statistics, sums, strict=True):
+        variable.assign(total / count)
+
+
+def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """DeepLabV3+ → (encoder, head): images → [features, low-level features] → logits.
+
+    A frozen encoder's features can be computed once and kept: then only the head is trained, in
+    minutes on a CPU, as the course paper did.
+    """
+    from segcore.models import LOW_LEVEL
+
+    inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
+    return keras.Model(network.input, inside), keras.Model(inside, network.output)
+
+
+def is_encoder(path: str) -> bool:
+    """Whether a variable with this path belongs to MobileNetV2."""
+    return path.startswith(ENCODER)
+
+
+def is_dense_kernel(path: str) -> bool:
+    """Whether a path names a kernel that L2 applies to: not depthwise, no bias, no batch norm."""
+    return path.endswith("/kernel") and "depthwise" not in path
+
+
+def _check_finite(row: Mapping[str, float], folder: Path) -> None:
+    if not all(isfinite(value) for value in row.values()):
+        kept = folder / "weights.npz"
+        where = f"the last good weights are in {kept}" if kept.exists() else "nothing was saved yet"
+        raise Diverged(
+            f"the loss is {row['loss']} at step {row['step']:.0f}; {where}; try a smaller rate"
+        )
+
+
+def _csv(rows: Sequence[Mapping[str, float]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
