@@ -21,8 +21,8 @@ BYTES = 4  # a float32
 class LayerCost:
     """One layer of a graph at batch size 1.
 
-    `parameters` and `macs` (multiply-adds) are counts, `bytes` what a float32 layer must read and
-    write at least once. One output cell sees `reach` input pixels in a row (its receptive field,
+    `parameters` and `macs` (multiply-adds) are counts, `padded` those of the multiply-adds that fall
+    on zeros around the map, `bytes` what a float32 layer must read and write at least once. One output cell sees `reach` input pixels in a row (its receptive field,
     inf for global pooling) and its neighbour sees the same window `stride` pixels further on.
     """
 
@@ -31,6 +31,7 @@ class LayerCost:
     shape: tuple[int, ...]
     parameters: int
     macs: int
+    padded: int
     bytes: int
     reach: float
     stride: float
@@ -149,7 +150,8 @@ def _row(layer: Any, inputs: list[Any], output: Any, reach: float, stride: float
     moved = BYTES * (sum(prod(t.shape[1:]) for t in inputs) + prod(shape) + parameters)
     kind = type(layer).__name__
     macs = _macs(layer, kind, shape)
-    return LayerCost(layer.name, kind, shape, parameters, macs, moved, reach, stride)
+    padded = macs - round(macs * _inside(layer)) if "Conv2D" in kind else 0
+    return LayerCost(layer.name, kind, shape, parameters, macs, padded, moved, reach, stride)
 
 
 def _macs(layer: Any, kind: str, shape: tuple[int, ...]) -> int:
@@ -163,6 +165,19 @@ def _macs(layer: Any, kind: str, shape: tuple[int, ...]) -> int:
     if "Conv" in kind:
         raise ValueError(f"{layer.name} is a {kind}, which is not counted; write it as its parts")
     return 0
+
+
+def _inside(layer: Any) -> float:
+    """The share of a convolution's taps that fall on its input rather than on padding."""
+    share = 1.0
+    for axis in (0, 1):
+        side, cells = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
+        kernel, rate = layer.kernel_size[axis], layer.dilation_rate[axis]
+        stride, wide = layer.strides[axis], (layer.kernel_size[axis] - 1) * rate + 1
+        padding = max((cells - 1) * stride + wide - side, 0) if layer.padding == "same" else 0
+        places = np.arange(cells)[:, None] * stride + np.arange(kernel) * rate - padding // 2
+        share *= float(((places >= 0) & (places < side)).mean())
+    return share
 
 
 def _grow(layer: Any, before: list[tuple[float, float]]) -> tuple[float, float]:
