@@ -195,7 +195,11 @@ def compete(name: str, doc: str) -> None:
         trainer.restart(run, fresh)
         clock = perf_counter()
         pick = partial(draw, budget, run.seed, data, contents[:members])
-        rows = training.train(trainer, pick, chosen.out / label / folder)
+        try:
+            rows = training.train(trainer, pick, chosen.out / label / folder)
+        except training.Diverged as error:
+            say(label, run.rate, error)
+            return {"miou": 0.0, "diverged": str(error)}
         trainer.publish()
         pace = 1000 * (perf_counter() - clock) / run.steps
         found = score(net, sets[split].images, truth[split])
@@ -213,7 +217,7 @@ def compete(name: str, doc: str) -> None:
     record["chosen"] = best
     for seed in chosen.seeds:
         run = replace(base, rate=best, steps=budget.final, warmup=budget.final // 20, seed=seed,
-                      every=max(budget.final // 8, 1))  # fmt: skip
+                      every=max(budget.final // 4, 1))  # fmt: skip
         record["final"][str(seed)] = train(run, len(contents), "test", f"seed_{seed}")
         (chosen.out / f"camvid_{label}.json").write_text(json.dumps(record, indent=1))
     say(label, "done")

@@ -43,8 +43,8 @@ class Run:
     authors' ratio). Gradients are cut to the global norm `clip`, kernels get `l2`·weight added, and
     the encoder's rate is `encoder` × the rate. `batch_norm` is "trained" (statistics of the batch)
     or "frozen" (the stored ones, for good; scale and shift still learn). With `average` > 0 the
-    weights that count are the running average with that memory. Every `every` steps the run is
-    judged and saved.
+    weights that count are the running average with that memory. The history gets a row every `log`
+    steps; every `every` steps the run is judged and saved.
     """
 
     steps: int
@@ -56,6 +56,7 @@ class Run:
     clip: float = 1.0
     batch_norm: str = "trained"
     average: float = 0.0
+    log: int = 50
     every: int = 100
     seed: int = 0
 
@@ -64,8 +65,9 @@ class Run:
             raise ValueError(f"optimizer must be one of {OPTIMIZERS}, not {self.optimizer!r}")
         if self.batch_norm not in ("trained", "frozen"):
             raise ValueError(f'batch_norm must be "trained" or "frozen", not {self.batch_norm!r}')
-        if self.steps < 1 or self.every < 1:
-            raise ValueError(f"steps {self.steps} and every {self.every} must be at least 1")
+        if min(self.steps, self.every, self.log) < 1:
+            counts = f"steps {self.steps}, every {self.every} and log {self.log}"
+            raise ValueError(f"{counts} must be at least 1")
         if self.encoder < 0 or self.l2 < 0 or not 0 <= self.average < 1:
             raise ValueError(
                 f"encoder {self.encoder} and l2 {self.l2} must be 0 or more, "
@@ -137,13 +139,13 @@ class Trainer:
         self.stepper.load()
 
     def restart(self, run: Run, memory: Mapping[str, np.ndarray]) -> None:
-        """Begins `run`, which may differ in steps, rate and seed alone, from this `memory`.
+        """Begins `run`, which may differ in its counts, rate and seed alone, from this `memory`.
 
         What was compiled stays: trying another rate costs no new compilation.
         """
-        same = replace(run, every=self.run.every, seed=self.run.seed, warmup=self.run.warmup)
-        if replace(same, steps=self.run.steps, rate=self.run.rate) != self.run:
-            raise ValueError(f"run may differ in steps, rate and seed alone from {self.run}")
+        free = ("steps", "rate", "seed", "warmup", "every", "log")
+        if replace(self.run, **{name: getattr(run, name) for name in free}) != run:
+            raise ValueError(f"run may differ in {', '.join(free)} alone from {self.run}")
         self.run = run
         self.restore(memory)
 
@@ -170,32 +172,35 @@ def train(
     judge: Judge | None = None,
     resume: bool = False,
 ) -> list[dict[str, float]]:
-    """Runs all steps → the history, a row for every `run.every` steps; shows a progress bar.
+    """Runs all steps → the history: rows of step, rate, mean losses since the last row, judgements.
 
     `draw(step)` gives the batch of a step. `judge()` scores the published network, for instance
-    {"miou": ...}. `folder` gets `state.npz`, `history.csv` and, at every judgement, `weights.npz`.
-    With `resume` the run goes on from `folder`. Raises FileExistsError where a run would be
-    overwritten, Diverged when the loss is not a number, OSError when the disk is full; what was
-    saved before stays as it was.
+    {"miou": ...}. `folder` gets `state.npz`, `history.csv` and `weights.npz`. A progress bar shows
+    the latest row. With `resume` the run goes on from `folder`. Raises FileExistsError where a run
+    would be overwritten, Diverged when the loss is not a number, OSError when the disk is full;
+    what was saved before stays as it was.
     """
     run, rates = trainer.run, trainer.run.rates()
     first, history = begin(trainer, folder, resume)
     bar = tqdm(total=run.steps, initial=first, unit="step", disable=None)
+    recent: list[Mapping[str, Any]] = []
     with ThreadPoolExecutor(1) as pool, bar:
         coming = pool.submit(draw, first)
         for step in range(first, run.steps):
             batch = coming.result()
             if step + 1 < run.steps:
                 coming = pool.submit(draw, step + 1)  # drawn while the device is busy
-            terms = trainer.step(batch, float(rates[step]))
+            recent.append(trainer.step(batch, float(rates[step])))
             bar.update()
-            if (step + 1) % run.every and step + 1 < run.steps:
-                continue
-            row = {"step": float(step + 1), "rate": float(rates[step])}
-            row |= {key: float(value) for key, value in terms.items()}
-            _check_finite(row, folder)
-            history.append(row | save(trainer, folder, history, row, judge))
-            bar.set_postfix({key: f"{value:.4g}" for key, value in history[-1].items()})
+            due = not (step + 1) % run.every or step + 1 == run.steps
+            if due or not (step + 1) % run.log:
+                row = {"step": float(step + 1), "rate": float(rates[step])} | _means(recent)
+                _check_finite(row, folder)
+                history.append(row)
+                recent = []
+            if due:
+                save(trainer, folder, history, judge)
+            bar.set_postfix({key: f"{value:.4g}" for key, value in (history or [{}])[-1].items()})
     return history
 
 
@@ -219,26 +224,24 @@ def begin(trainer: Trainer, folder: Path, resume: bool) -> tuple[int, list[dict[
 
 
 def save(
-    trainer: Trainer,
-    folder: Path,
-    history: Sequence[dict[str, float]],
-    row: dict[str, float],
-    judge: Judge | None,
-) -> dict[str, float]:
-    """Writes weights, state and history, each whole or not at all → what `judge` found."""
+    trainer: Trainer, folder: Path, history: list[dict[str, float]], judge: Judge | None
+) -> None:
+    """Adds what `judge` finds to the last row; writes weights, history and state, each whole or not
+    at all. Raises Diverged, and writes nothing, when a weight is not a number."""
     memory = trainer.memory()
-    weights = trainer.publish()
-    found = dict(judge()) if judge else {}
+    weights: Any = trainer.publish()
+    if not all(np.isfinite(array).all() for array in [*memory.values(), *weights.values()]):
+        _check_finite(history[-1] | {"loss": float("nan")}, folder)
+    history[-1] |= dict(judge()) if judge else {}
     trainer.restore(memory)
-    rows = [*history, row | found]
-    note = {"step": int(row["step"]), "history": rows, "run": asdict(trainer.run)}
-    checkpoint.write_weights(weights, folder / "weights.npz", "float32")
+    note = {"step": int(history[-1]["step"]), "history": history, "run": asdict(trainer.run)}
+    with checkpoint.replacing(folder / "weights.npz") as file:
+        np.savez(file, **weights)
     with checkpoint.replacing(folder / "history.csv") as file:
-        file.write(_csv(rows))
+        file.write(_csv(history))
+    named: Any = memory | {"note": np.array(json.dumps(note))}
     with checkpoint.replacing(folder / "state.npz") as file:  # last: it vouches for the others
-        named: Any = memory | {"note": np.array(json.dumps(note))}
         np.savez(file, **named)
-    return found
 
 
 def scale_rates(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
@@ -303,9 +306,13 @@ def _check_finite(row: Mapping[str, float], folder: Path) -> None:
         )
 
 
+def _means(terms: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {key: float(np.mean([float(term[key]) for term in terms])) for key in terms[0]}
+
+
 def _csv(rows: Sequence[Mapping[str, float]]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
