@@ -46,8 +46,8 @@ SEEDS = (0, 1, 2)
 class Budget:
     """Steps of a trial and of a final run, and photos in a batch: the same for all optimizers."""
 
-    trial: int = 600
-    final: int = 4000
+    trial: int = 200
+    final: int = 2400
     batch: int = 16
     limit: int = 10_000
 

@@ -8,16 +8,19 @@ three atrous branches anew, which v0 had let wither. Two teachers (v0 and the De
 from) look at every photo in three sizes, mirrored and not; the student, who sees it once, at 513 or
 at 257, learns their mean. The 178 labelled photos add cross-entropy, and lend their objects: half
 of the time they are pasted into another photo. Batch norm keeps its statistics, each size has its
-own (`fast.twin`). Three rates are tried for a short while.
+own (`fast.twin`).
 
-Rate, and how much of v0 is mixed in at the end, are chosen on 150 unlabelled photos that were held
-out, by agreement with the teachers. The 40 val photos are not opened here.
+How much of v0 is mixed in at the end is chosen on 150 unlabelled photos that were held out, by
+agreement with the teachers. So was the rate, in a first run that was cut short: after 300 steps at
+3e-5, 1e-4 and 3e-4 the agreement, the mean of both sizes, was 75.7, 77.4 and 76.9. The 40 val
+photos are not opened here.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,8 +36,9 @@ import numpy as np
 from segcore import augment, checkpoint, fast, losses, metrics, models, photos, results, training
 
 SIZES, VIEWS = (513, 257), (385, 513, 641)
+V0 = Path("weights") / "deeplabv3plus_mnv2_voc_v0.npz"
 BATCH, LABELLED, HOLD = (24, 48), (8, 16), 150
-RATES, TRIAL, SHARES = (3e-5, 1e-4, 3e-4), 300, (0.5, 0.7, 0.85, 1.0)
+RATES, TRIAL, SHARES = (1e-4,), 300, (0.5, 0.7, 0.85, 1.0)
 RECIPE = augment.Recipe(scale=(0.75, 1.5), corner=0.5)
 RUN = training.Run(
     TRIAL, RATES[0], encoder=0.3, clip=1.0, batch_norm="frozen", average=0.995, every=1000
@@ -79,7 +83,7 @@ def look(model: keras.Model, size: int, weights: Any, images: Any, contents: Any
 
 def teach(shared: Path, sets: dict[int, photos.Photos]) -> Any:
     """What the teachers say of every photo: (N, 129, 129, 21) float16, on the device."""
-    v0 = checkpoint.read_weights(models.SHIPPED)
+    v0 = checkpoint.read_weights(shared / V0)
     v3 = checkpoint.read_weights(shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     nets = {size: small(fast.fast(models.deeplab_v3_plus(size))) for size in VIEWS}
     teachers = [
@@ -113,9 +117,9 @@ def small(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, last.input)
 
 
-def student(seed: int) -> keras.Model:
+def student(shared: Path, seed: int) -> keras.Model:
     """Both sizes over the same kernels: v0's, and fresh atrous branches nobody listens to yet."""
-    weights, rng = checkpoint.read_weights(models.SHIPPED), np.random.default_rng(seed)
+    weights, rng = checkpoint.read_weights(shared / V0), np.random.default_rng(seed)
     for key, array in weights.items():
         if key.startswith(("aspp1", "aspp2", "aspp3")) and key.endswith("kernel"):
             inputs = 9 if "depthwise" in key else array.shape[2]  # He et al. 2015
@@ -132,19 +136,15 @@ def student(seed: int) -> keras.Model:
 
 
 def settle(network: keras.Model, sets: dict[int, photos.Photos], seed: int) -> None:
-    """Statistics for the fresh branches, and of everything at 257, from 256 training photos."""
-    kept = {v.path: np.array(v) for v in network.variables}
+    """Statistics for the fresh branches, from 256 training photos."""
+    kept = {v.path: np.asarray(v) for v in network.variables}
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(sets[SIZES[0]]) - HOLD)[:256]
     shown = ([sets[s].images[part] / np.float32(127.5) - 1 for s in SIZES]
              for part in np.array_split(order, max(len(order) // 16, 1)))  # fmt: skip
     training.re_estimate(network, shown)
     for variable in network.variables:
-        fresh = (
-            variable.path.startswith(("aspp1", "aspp2", "aspp3"))
-            or f"_{SIZES[1]}/" in variable.path
-        )
-        if not fresh:
+        if not variable.path.startswith(("aspp1", "aspp2", "aspp3")):
             variable.assign(kept[variable.path])
 
 
@@ -247,9 +247,8 @@ def main() -> None:
     options.add_argument("--shared", type=Path, required=True)
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--seconds", type=float, default=700, help="for all of it")
     options.add_argument("--limit", type=int, default=10_000, help="photos, for a quick look")
-    options.add_argument("--steps", type=int, default=0, help="0: as many as fit")
+    options.add_argument("--steps", type=int, default=2200)
     chosen = options.parse_args()
     began = perf_counter()
     say(jax.devices()[0].device_kind)
@@ -268,7 +267,7 @@ def main() -> None:
         "contents": [sets[size].contents for size in SIZES],
     }
     say("taught", [len(c) for c in parts["labelled"]], [len(c) for c in parts["rest"]])
-    network = student(chosen.seed)
+    network = student(chosen.shared, chosen.seed)
     settle(network, sets, chosen.seed)
     say("student settled")
     fixed = {"teacher": teacher, "data": [
@@ -276,28 +275,27 @@ def main() -> None:
         for s in SIZES]}  # fmt: skip
     judge = judge_of(network, sets, np.arange(last, len(pairs)), teacher)
     trainer = training.Trainer(network, replace(RUN, seed=chosen.seed), objective)
-    memory, first = trainer.memory(), {v.path: np.array(v) for v in network.variables}
+    memory, first = trainer.memory(), {v.path: np.asarray(v) for v in network.variables}
     say("at the start", start := judge())
     record: dict[str, Any] = {"start": start, "trials": {}, "recipe": asdict(RECIPE)}
-    for rate in RATES:
+    for rate in RATES if len(RATES) > 1 else ():
         run = replace(RUN, seed=chosen.seed, rate=rate, steps=TRIAL, warmup=TRIAL // 10)
         trainer.restart(run, memory)
-        clock = perf_counter()
         rows = training.train(trainer, lambda step: draw(chosen.seed, step, parts, fixed),
                               chosen.out / f"rate_{rate:g}", judge)  # fmt: skip
-        pace = (perf_counter() - clock) / TRIAL
         record["trials"][f"{rate:g}"] = rows[-1]
-        say("trial", rate, rows[-1], f"{1000 * pace:.0f} ms a step")
-    best = max(RATES, key=lambda rate: record["trials"][f"{rate:g}"]["agree"])
-    left = chosen.seconds - (perf_counter() - began) - 30
-    steps = chosen.steps or max(int(left / pace * 0.97), 10)
+        say("trial", rate, rows[-1])
+    best = max(RATES, key=lambda rate: record["trials"].get(f"{rate:g}", {"agree": 0})["agree"])
+    steps = chosen.steps
     run = replace(RUN, seed=chosen.seed, rate=best, steps=steps, warmup=min(200, steps // 5))
     say("chosen", best, steps, "steps")
     trainer.restart(run, memory)
-    record["run"] = asdict(run) | {"milliseconds_a_step": 1000 * pace, "batch": BATCH}
+    record["run"] = asdict(run) | {"batch": BATCH}
+    clock = perf_counter()
     record["history"] = training.train(
         trainer, lambda step: draw(chosen.seed, step, parts, fixed), chosen.out / "long", judge
     )
+    record["seconds_training"] = perf_counter() - clock
     say("trained", record["history"][-1])
     last_weights = checkpoint.read_weights(chosen.out / "long" / "weights.npz")
     record["shares"] = {}
@@ -310,6 +308,9 @@ def main() -> None:
         say("share", share, record["shares"][str(share)])
     record |= {"provenance": results.provenance(chosen.seed, jax.devices()[0].device_kind),
                "seconds": perf_counter() - began}  # fmt: skip
+    best_share = max(SHARES, key=lambda share: record["shares"][str(share)]["agree"])
+    record["share"] = best_share
+    shutil.copy(chosen.out / f"voc21_{best_share}.npz", chosen.out / "voc21.npz")
     (chosen.out / "voc21.json").write_text(json.dumps(record, indent=1))
     say("done in", record["seconds"])
 

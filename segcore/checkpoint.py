@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,15 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 
 
-def load_weights(model: Any, source: str | Path | Arrays) -> None:
-    """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping.
+def load_weights(model: Any, source: str | Path | Arrays, name: str = "weights") -> None:
+    """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping called
+    `name` in messages.
 
     Every variable must be found exactly once. Raises FileNotFoundError, or ValueError naming the
     first variable that is missing, superfluous or of another shape. The model is only touched when
     everything fits.
     """
-    name = "weights" if isinstance(source, Mapping) else str(source)
+    name = name if isinstance(source, Mapping) else str(source)
     arrays = source if isinstance(source, Mapping) else read_weights(source)
     variables = variables_of(model)
     _check_fit(name, arrays, variables)
@@ -47,6 +49,22 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
             return {key: file[key].astype(np.float32) for key in file.files}
     except Exception as error:  # zipfile, zlib and numpy each raise their own
         raise ValueError(f"{path}: not a readable .npz of weights ({error})") from None
+
+
+def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
+    """The arrays of one input size, from a file in which a second size has layers of its own.
+
+    Such a layer has the size behind its name: `bn_Conv1_257/gamma` takes the place of
+    `bn_Conv1/gamma` for pictures of up to 1.4 times 257 pixels, and is left out for larger ones.
+    """
+    plain = {}
+    for key, array in arrays.items():
+        own = re.fullmatch(r"(.+)_(\d{2,})(/\w+)", key)
+        if own is None or own[1] + own[3] not in arrays:
+            plain.setdefault(key, array)
+        elif size <= 1.4 * int(own[2]):
+            plain[own[1] + own[3]] = array
+    return plain
 
 
 def save_weights(model: Any, path: str | Path, dtype: str = "float16") -> None:

@@ -21,9 +21,10 @@ BYTES = 4  # a float32
 class LayerCost:
     """One layer of a graph at batch size 1.
 
-    `parameters` and `macs` (multiply-adds) are counts, `padded` those of the multiply-adds that fall
-    on zeros around the map, `bytes` what a float32 layer must read and write at least once. One output cell sees `reach` input pixels in a row (its receptive field,
-    inf for global pooling) and its neighbour sees the same window `stride` pixels further on.
+    `parameters` and `macs` (multiply-adds) are counts, `padded` how many of the latter fall on
+    zeros around the map, `bytes` what a float32 layer must read and write at least once. One output
+    cell sees `reach` input pixels in a row (its receptive field, inf for global pooling) and its
+    neighbour sees the same window `stride` pixels further on.
     """
 
     name: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import blocks
-from segcore.checkpoint import load_weights
+from segcore.checkpoint import for_size, load_weights, read_weights
 from segcore.quiet import keras
 from segcore.voc import NUM_CLASSES
 
@@ -161,9 +161,12 @@ def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
 
 
 def pretrained(size: int = 513, weights: str | Path = SHIPPED) -> keras.Model:
-    """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict."""
+    """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict.
+
+    Phone and quality sizes share every kernel; each has its own batch norm (`for_size`).
+    """
     model = deeplab_v3_plus(size)
-    load_weights(model, weights)
+    load_weights(model, for_size(read_weights(weights), size), str(weights))
     return model
 
 
