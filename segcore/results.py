@@ -52,7 +52,7 @@ def get(key: str) -> Any:
 def provenance(seed: int | None = None, device: str | None = None) -> dict[str, Any]:
     """Where a number comes from: command, commit, versions, seed, device and date (UTC)."""
     return {
-        "command": " ".join(["python", *map(_relative, sys.argv)]),
+        "command": " ".join(["python", *map(relative, sys.argv)]),
         "commit": _commit(),
         "versions": _versions(),
         "seed": seed,
@@ -73,10 +73,12 @@ def record(
     return path
 
 
-def _relative(argument: str) -> str:
-    """`argument` without the path of this machine."""
+def relative(argument: str) -> str:
+    """`argument` without this machine's paths: from the repository on, or the last name alone."""
     root = str(_PACKAGE.parent)
-    return os.path.relpath(argument, root) if argument.startswith(root) else argument
+    if argument.startswith(root):
+        return os.path.relpath(argument, root)
+    return Path(argument).name if argument.startswith("/") else argument
 
 
 def _commit() -> str:
