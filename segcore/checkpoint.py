@@ -57,7 +57,7 @@ def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
     Such a layer has the size behind its name: `bn_Conv1_257/gamma` takes the place of
     `bn_Conv1/gamma` for pictures of up to 1.4 times 257 pixels, and is left out for larger ones.
     """
-    plain = {}
+    plain: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         own = re.fullmatch(r"(.+)_(\d{2,})(/\w+)", key)
         if own is None or own[1] + own[3] not in arrays:
@@ -87,12 +87,18 @@ def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> N
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into that becomes `path` at the end of the block, or never."""
+    """A file to write into that becomes `path` at the end of the block, or never.
+
+    Raises OSError naming `path`, for instance when the disk is full.
+    """
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
             yield file
         temporary.replace(path)
+    except OSError as error:
+        kept = f"{error.strerror}; what was saved before is still there"
+        raise OSError(error.errno, kept, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

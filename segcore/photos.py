@@ -62,16 +62,22 @@ def load(pairs: Sequence[Pair], size: int, bad: str = "stop", threads: int = 4) 
     )
 
 
-def read_ids(path: Path, content: tuple[int, int], size: int) -> Bytes:
+def read_ids(
+    path: Path, content: tuple[int, int], size: int, photo: Sequence[int] | None = None
+) -> Bytes:
     """A mask file → (size, size) uint8 ids: resized to `content` = (h, w), void elsewhere.
 
-    Raises ValueError naming the file when it is no picture or holds colours instead of ids.
+    Raises ValueError naming the file when it is no picture, holds colours instead of ids, or is not
+    as large as its `photo` (H, W, ...).
     """
     h, w = content
     try:
         with Image.open(path) as image:
             if image.mode not in ("P", "L"):
                 raise ValueError(f"mode {image.mode}; a palette or grey PNG of class ids is wanted")
+            if photo is not None and image.size != (photo[1], photo[0]):
+                sizes = f"{image.width}×{image.height}, but the photo is {photo[1]}×{photo[0]}"
+                raise ValueError(f"the mask is {sizes}")
             resized = image.resize((w, h), Image.Resampling.NEAREST)
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"{path}: not a readable mask ({error})") from None
@@ -93,8 +99,9 @@ def _labelled(pairs: Sequence[Pair]) -> int:
 def _read(pair: Pair, size: int, bad: str) -> tuple[Bytes, tuple[int, int], Bytes | None] | None:
     photo, mask = pair
     try:
-        box, content = data.letterbox(data.read_image(photo), size)
-        return box, content, None if mask is None else read_ids(mask, content, size)
+        image = data.read_image(photo)
+        box, content = data.letterbox(image, size)
+        return box, content, None if mask is None else read_ids(mask, content, size, image.shape)
     except (OSError, ValueError) as error:
         if bad == "stop":
             raise ValueError(f"{error}; or ask to skip what cannot be read") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from segcore import losses
 from segcore.quiet import keras
 
 Objective = Callable[[Callable, Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]
@@ -37,9 +38,15 @@ def make(plan: Plan, devices: str = "one") -> JaxStep | TensorFlowStep:
 def spread(devices: str) -> Any:
     """How to spread batches over `devices`; enter its `.scope()` before the network is made.
 
-    Under tensorflow "mirrored" (all GPUs of this machine) or "multi_worker" (several machines, each
-    started with its TF_CONFIG); under jax "data_parallel". A batch is split evenly, variables are
-    copied, gradients summed: the step is that of the whole batch.
+    Under jax "data_parallel" (all devices of this machine), under tensorflow "mirrored" (likewise)
+    or "multi_worker". A batch is split evenly, variables are copied, gradients summed and batch
+    norm sees all parts: the step is that of the whole batch. For several hosts, start the same
+    program on each, with a folder of its own and with the number of the host as index:
+
+        TF_CONFIG='{"cluster": {"worker": ["host0:2222", "host1:2222"]},
+                    "task": {"type": "worker", "index": 0}}' python PROGRAM --out runs/host0
+
+    To resume, copy the folder of one host to all.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow" and devices in TF_STRATEGIES:
@@ -128,8 +135,14 @@ class TensorFlowStep:
 
         self.plan = plan
         self.strategy = tf.distribute.get_strategy()
-        if (devices == "one") != (self.strategy.num_replicas_in_sync == 1):
+        self.share = 1 / self.strategy.num_replicas_in_sync
+        if (devices == "one") != (self.share == 1):
             raise ValueError(f"devices is {devices!r}: make network and trainer in its scope()")
+        if plan.optimizer.global_clipnorm:  # Keras cuts each replica's share, then adds them up
+            plan.optimizer.global_clipnorm *= self.share
+        for layer in plan.network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = self.share < 1  # statistics of the whole batch
         self.compiled = tf.function(self._run)
 
     def load(self) -> None:
@@ -147,7 +160,7 @@ class TensorFlowStep:
 
         def part(context: Any) -> Any:
             index = context.replica_id_in_sync_group
-            return {key: _slice(value, index, replicas) for key, value in batch.items()}
+            return {key: part_of(value, index, replicas) for key, value in batch.items()}
 
         return self.compiled(self.strategy.experimental_distribute_values_from_function(part))
 
@@ -163,10 +176,9 @@ class TensorFlowStep:
         weights = network.trainable_variables
         with tf.GradientTape() as tape:
             loss, parts = plan.objective(lambda x: network(x, training=plan.training), batch)
-        gradients = tape.gradient(loss, [v.value for v in weights])
-        share = 1 / self.strategy.num_replicas_in_sync  # decays are summed over replicas too
-        decays = [decay * share for decay in plan.decays]
-        plan.optimizer.apply(decayed(gradients, weights, decays), weights)
+        gradients = losses.across(tape.gradient(loss, [v.value for v in weights]))
+        gradients = decayed(gradients, weights, plan.decays)
+        plan.optimizer.apply([g * self.share for g in gradients], weights)  # it adds the shares
         return {"loss": loss, **parts}
 
 
@@ -206,7 +218,8 @@ def _shard(value: Any) -> Any:
     return keras.distribution.distribute_tensor(value, layout)
 
 
-def _slice(value: Any, index: int, count: int) -> Any:
+def part_of(value: Any, index: int, count: int) -> Any:
+    """Part `index` of `count` equal parts of an array; ValueError where they cannot be equal."""
     if len(value) % count:
         raise ValueError(f"a batch of {len(value)} cannot be split evenly over {count} devices")
     size = len(value) // count

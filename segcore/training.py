@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -21,76 +21,19 @@ import numpy as np
 from tqdm import tqdm
 
 from segcore import checkpoint, steps
-from segcore.optim import AdaBound, PolynomialDecay
 from segcore.quiet import keras
+from segcore.runs import OPTIMIZERS, Run, is_dense_kernel, is_encoder, optimizer_of, scale_rates
 
-ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
-OPTIMIZERS = ("adam", "sgd", "adabound")
+__all__ = [
+    "OPTIMIZERS", "Diverged", "Run", "Trainer", "begin", "is_dense_kernel", "is_encoder",
+    "optimizer_of", "re_estimate", "save", "scale_rates", "split", "train",
+]  # fmt: skip
 Batch = Mapping[str, Any]
 Judge = Callable[[], Mapping[str, float]]
 
 
 class Diverged(RuntimeError):
     """The loss is no longer a number. The last good weights are kept; the message says where."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """What decides a run, beside its data.
-
-    `steps` updates; the rate rises to `rate` over `warmup` of them and falls as a polynomial to 0.
-    `optimizer` is "adam", "sgd" (momentum 0.9) or "adabound" (`final_lr` is 100 × the rate, the
-    authors' ratio). Gradients are cut to the global norm `clip`, kernels get `l2`·weight added, and
-    the encoder's rate is `encoder` × the rate. `batch_norm` is "trained" (statistics of the batch)
-    or "frozen" (the stored ones, for good; scale and shift still learn). With `average` > 0 the
-    weights that count are the running average with that memory. The history gets a row every `log`
-    steps; every `every` steps the run is judged and saved.
-    """
-
-    steps: int
-    rate: float
-    optimizer: str = "adam"
-    warmup: int = 0
-    encoder: float = 1.0
-    l2: float = 0.0
-    clip: float = 1.0
-    batch_norm: str = "trained"
-    average: float = 0.0
-    log: int = 50
-    every: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {OPTIMIZERS}, not {self.optimizer!r}")
-        if self.batch_norm not in ("trained", "frozen"):
-            raise ValueError(f'batch_norm must be "trained" or "frozen", not {self.batch_norm!r}')
-        if min(self.steps, self.every, self.log) < 1:
-            counts = f"steps {self.steps}, every {self.every} and log {self.log}"
-            raise ValueError(f"{counts} must be at least 1")
-        if self.encoder < 0 or self.l2 < 0 or not 0 <= self.average < 1:
-            raise ValueError(
-                f"encoder {self.encoder} and l2 {self.l2} must be 0 or more, "
-                f"average {self.average} at least 0 and below 1"
-            )
-        PolynomialDecay(self.rate, self.steps, warmup=self.warmup)  # checks rate and warmup
-
-    def rates(self) -> np.ndarray:
-        """The learning rate of every step, (steps,) float32."""
-        schedule = PolynomialDecay(self.rate, self.steps, warmup=self.warmup)
-        return np.asarray(schedule(np.arange(self.steps)), np.float32)
-
-
-def optimizer_of(run: Run) -> keras.optimizers.Optimizer:
-    """The optimizer that `run` names; its rate is set anew at every step."""
-    options: dict[str, Any] = {"global_clipnorm": run.clip or None}
-    if run.average:
-        options |= {"use_ema": True, "ema_momentum": run.average}
-    if run.optimizer == "adam":
-        return keras.optimizers.Adam(run.rate, **options)
-    if run.optimizer == "sgd":
-        return keras.optimizers.SGD(run.rate, momentum=0.9, **options)
-    return AdaBound(run.rate, final_lr=100 * run.rate, **options)
 
 
 class Trainer:
@@ -107,6 +50,11 @@ class Trainer:
         objective: steps.Objective,
         devices: str = "one",
     ) -> None:
+        if any(layer.compute_dtype == "float16" for layer in network.layers):
+            raise ValueError(
+                "network computes in float16, which loses small gradients; take float32, or "
+                "mixed_bfloat16 where the device has it"
+            )
         self.network, self.run = network, run
         self.optimizer = optimizer_of(run)
         factors = [
@@ -244,17 +192,6 @@ def save(
         np.savez(file, **named)
 
 
-def scale_rates(optimizer: keras.optimizers.Optimizer, factors: Sequence[float]) -> None:
-    """Gives each trainable variable its own share of the learning rate, for any optimizer."""
-    plain = optimizer.update_step
-
-    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
-        factor = factors[optimizer._get_variable_index(variable)]
-        plain(gradient, variable, learning_rate if factor == 1 else learning_rate * factor)
-
-    optimizer.update_step = update_step
-
-
 def re_estimate(network: keras.Model, batches: Iterable[Any]) -> None:
     """Sets every batch norm's statistics to the mean over `batches` of images, weights untouched.
 
@@ -271,6 +208,8 @@ def re_estimate(network: keras.Model, batches: Iterable[Any]) -> None:
         sums = [total + np.asarray(v) for total, v in zip(sums, statistics, strict=True)]
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
+    if not count:
+        raise ValueError("batches is empty; statistics need at least one")
     for variable, total in zip(statistics, sums, strict=True):
         variable.assign(total / count)
 
@@ -285,16 +224,6 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
 
     inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
     return keras.Model(network.input, inside), keras.Model(inside, network.output)
-
-
-def is_encoder(path: str) -> bool:
-    """Whether a variable with this path belongs to MobileNetV2."""
-    return path.startswith(ENCODER)
-
-
-def is_dense_kernel(path: str) -> bool:
-    """Whether a path names a kernel that L2 applies to: not depthwise, no bias, no batch norm."""
-    return path.endswith("/kernel") and "depthwise" not in path
 
 
 def _check_finite(row: Mapping[str, float], folder: Path) -> None:

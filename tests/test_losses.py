@@ -47,3 +47,27 @@ def test_distillation_is_zero_for_the_teacher_itself_and_the_divergence_otherwis
     pixels = (teacher * np.log(teacher / probabilities(logits))).sum(-1)
     got = float(losses.distillation(logits, teacher, known))
     assert got == pytest.approx(pixels[known].mean(), rel=1e-4)
+
+
+def test_sums_over_devices_are_plain_sums_on_one():
+    values = np.arange(3, dtype=np.float32)
+    np.testing.assert_array_equal(losses.across(values), values)
+
+
+def test_a_loss_that_is_shared_by_devices_adds_up(monkeypatch):
+    logits, labels = logits_and_labels()
+    whole = {loss: float(loss(logits, labels)) for loss in (losses.cross_entropy, losses.dice)}
+    halves = [(logits[:1], labels[:1]), (logits[1:], labels[1:])]
+    for loss, wanted in whole.items():
+        seen = []  # what each device would send, in the order in which it sends
+        monkeypatch.setattr(losses, "across", lambda x, seen=seen: seen.append(np.array(x)) or x)
+        for half in halves:
+            loss(*half)
+        count = len(seen) // 2
+        sums = [one + other for one, other in zip(seen[:count], seen[count:], strict=True)]
+        shares = []
+        for half in halves:
+            answers = iter(sums)
+            monkeypatch.setattr(losses, "across", lambda x, answers=answers: next(answers))
+            shares.append(float(loss(*half)))
+        assert sum(shares) == pytest.approx(wanted, rel=1e-5)

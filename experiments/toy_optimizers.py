@@ -1,0 +1,123 @@
+"""Three optimizers on ToyVOC behind a frozen encoder: the paper's comparison, in two minutes.
+
+    python experiments/toy_optimizers.py        # or: segcore train experiments/toy_optimizers.py
+
+The encoder of the shipped network looks at every scene once, and its maps are kept; then only a
+thin head is trained, from fresh random weights. Each optimizer gets three rates (seed 0, a short
+run), the best of them then three seeds, judged on 64 other scenes. Recorded in
+results/toy_optimizers.json. To expect: none of the three is better by the rule of camvid.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segcore import losses, metrics, models, results, toy, training
+from segcore.quiet import keras
+
+SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
+TRIAL, FINAL = 100, 200
+RATES = {"adam": (3e-3, 1e-2, 3e-2), "sgd": (0.1, 0.3, 1.0), "adabound": (3e-3, 1e-2, 3e-2)}
+
+
+def features() -> tuple[keras.Model, dict[str, np.ndarray]]:
+    """A fresh head, and what the frozen encoder sees: `deep`, `low` and the labels between."""
+    network = models.deeplab_v3_plus(SIZE, filters=64)
+    trained = models.pretrained(SIZE)
+    for layer in network.layers:
+        if training.is_encoder(layer.name):
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9  # a few hundred steps are all it has
+    scores = keras.Model(network.input, network.get_layer("logits").output)
+    encoder, head = training.split(scores)  # judged at every fourth pixel: four times quicker
+    images, masks = toy.scenes(TRAIN + VAL, SIZE)
+    parts = [encoder(images[i : i + 16] / np.float32(127.5) - 1) for i in range(0, len(images), 16)]
+    deep, low = (np.concatenate([np.asarray(p[k]) for p in parts]) for k in (0, 1))
+    return head, {"deep": deep, "low": low, "mask": masks[:, ::4, ::4].astype(np.int32)}
+
+
+def objective(call: Any, batch: Any) -> Any:
+    """Cross-entropy plus half of dice, as in camvid.py."""
+    logits = call([batch["deep"], batch["low"]])
+    ce, dice = losses.cross_entropy(logits, batch["mask"]), losses.dice(logits, batch["mask"])
+    return ce + 0.5 * dice, {"ce": ce, "dice": dice}
+
+
+def draw(data: dict[str, np.ndarray], seed: int, step: int) -> dict[str, np.ndarray]:
+    index = np.random.default_rng((seed, step)).choice(TRAIN, BATCH, replace=False)
+    return {key: array[index] for key, array in data.items()}
+
+
+def score(head: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
+    """Accuracy and mIoU on val, in percent."""
+    part = slice(TRAIN, None)
+    found = np.asarray(head([data["deep"][part], data["low"][part]], training=False)).argmax(-1)
+    confusion = metrics.confusion_matrix(data["mask"][part], found)
+    return {
+        "accuracy": 100 * metrics.pixel_accuracy(confusion),
+        "miou": 100 * metrics.mean_iou(confusion),
+    }
+
+
+def fresh(head: keras.Model, memory: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """`memory` of an untrained head with other random kernels: He et al.'s."""
+    rng = np.random.default_rng(seed)
+    kernels = {}
+    for v in head.trainable_variables:
+        if v.name == "kernel":
+            inputs = 9 if "depthwise" in v.path else v.shape[2]
+            kernels[f"network/{v.path}"] = rng.normal(0, np.sqrt(2 / inputs), v.shape)
+    return {**memory, **kernels}
+
+
+def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path) -> dict[str, Any]:
+    """Three rates, then three seeds of the best one."""
+    base = training.Run(TRIAL, RATES[name][0], name, warmup=5, l2=1e-4, average=0.9, log=10)
+    trainer = training.Trainer(head, base, objective)
+    memory = trainer.memory()
+
+    def go(run: training.Run) -> dict[str, Any]:
+        trainer.restart(run, fresh(head, memory, run.seed))
+        folder = out / name / f"{run.rate:g}_{run.steps}_{run.seed}"
+        rows = training.train(
+            trainer, lambda step: draw(data, run.seed, step), folder, lambda: score(head, data)
+        )
+        print(name, run.rate, "seed", run.seed, {k: round(v, 2) for k, v in rows[-1].items()})
+        return {"miou": rows[-1]["miou"], "accuracy": rows[-1]["accuracy"], "history": rows}
+
+    trials = {rate: go(replace(base, rate=rate, every=TRIAL))["miou"] for rate in RATES[name]}
+    best = max(trials, key=trials.__getitem__)
+    final = {
+        str(seed): go(replace(base, rate=best, steps=FINAL, every=40, seed=seed))
+        for seed in range(3)
+    }
+    found = [run["miou"] for run in final.values()]
+    spread = {"mean": float(np.mean(found)), "low": min(found), "high": max(found)}
+    return {
+        "trials": {f"{rate:g}": miou for rate, miou in trials.items()},
+        "chosen": best, "final": final, "val_miou": spread,
+    }  # fmt: skip
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=Path("runs/toy_optimizers"))
+    options.add_argument("--only", choices=training.OPTIMIZERS, help="record nothing")
+    chosen = options.parse_args()
+    shutil.rmtree(chosen.out, ignore_errors=True)  # two minutes: begun anew, never resumed
+    head, data = features()
+    names = [chosen.only] if chosen.only else training.OPTIMIZERS
+    values = {name: compete(name, head, data, chosen.out) for name in names}
+    if not chosen.only:
+        print(results.record("toy_optimizers", values))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Exercises of chapter 7, "Three optimizers": a loss without void, AdaBound's clip, and luck."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from math import comb, isclose
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore.checks import Exercise
+from segcore.voc import VOID
+
+Loss = Callable[[NDArray, NDArray], Any]
+Clip = Callable[[float, int], Any]
+Luck = Callable[[int], Any]
+
+
+@functools.cache
+def _case() -> tuple[NDArray, NDArray]:
+    """Probabilities (6, 5, 21) and labels (6, 5) of the classes 0, 3, 15 and void."""
+    rng = np.random.default_rng(7)
+    powers = np.exp(rng.normal(size=(6, 5, 21)))
+    labels = rng.choice([0, 3, 15, VOID], (6, 5), p=[0.5, 0.1, 0.2, 0.2])
+    return powers / powers.sum(-1, keepdims=True), labels
+
+
+def _surprise(p: NDArray, labels: NDArray) -> NDArray:
+    """-log p(label) of the labelled pixels, in a row."""
+    return -np.log(p[labels != VOID, labels[labels != VOID]])
+
+
+def _as_background(p: NDArray, labels: NDArray) -> float:
+    return float(_surprise(p, np.where(labels == VOID, 0, labels)).mean())
+
+
+_LOSSES: tuple[tuple[Loss, str], ...] = (
+    (
+        lambda p, y: _surprise(p, y).sum() / y.size,
+        "void pixels are in your divisor: divide by the number of labelled pixels.",
+    ),
+    (
+        _as_background,
+        "void counts as background here; nobody said that it is. Leave those pixels out.",
+    ),
+    (
+        lambda p, y: _surprise(p, y).sum(),
+        "that is the sum over the pixels; a mean is wanted, so that photos of any size compare.",
+    ),
+    (
+        lambda p, y: -_surprise(p, y).mean(),
+        "the sign is off: the logarithm of a probability is negative, and a loss is not.",
+    ),
+    (
+        lambda p, y: _surprise(p, y).mean() / np.log(2),
+        "that is in bits; take the natural logarithm, np.log.",
+    ),
+    (
+        lambda p, y: (1 - np.exp(-_surprise(p, y))).mean(),
+        "that is one minus the probability; its logarithm is wanted, which never forgives a "
+        "confident mistake.",
+    ),
+    (
+        lambda p, y: -np.log(p[y != VOID]).mean(),
+        "that averages over all 21 classes; only the label's probability counts.",
+    ),
+    (
+        lambda p, y: -np.log(p[y != VOID].max(-1)).mean(),
+        "that takes the likeliest class, right or wrong; take the label's.",
+    ),
+)
+
+
+def _judge_loss(function: Any) -> str | None:
+    """Runs the reader's `function` on thirty pixels; recognises eight slips."""
+    if not callable(function):
+        return "hand over the function itself, without brackets behind it."
+    p, labels = _case()
+    value = function(p.copy(), labels.copy())
+    if value is ...:
+        return "replace the ... behind return, and run the cell again."
+    if np.ndim(value):
+        return f"one number is wanted; yours has shape {np.shape(value)}: take the mean."
+    for slip, sentence in ((lambda p, y: _surprise(p, y).mean(), None), *_LOSSES):
+        if isclose(float(value), float(slip(p, labels)), rel_tol=1e-6):
+            return sentence
+    return f"{float(_surprise(p, labels).mean()):.4f} was wanted here, yours is {float(value):.4f}."
+
+
+FINAL, GAMMA = 0.1, 1e-3
+CASES = tuple((adam, t) for adam in (1e-6, 0.02, 0.3, 1e9) for t in (1, 50, 1000, 10**6))
+
+
+def allowed(adam: float, t: int) -> float:
+    """What AdaBound makes of Adam's step size at step `t`."""
+    return min(max(adam, _low(t)), _high(t))
+
+
+def _low(t: float, gamma: float = GAMMA) -> float:
+    return FINAL * (1 - 1 / (gamma * t + 1))
+
+
+def _high(t: float, gamma: float = GAMMA) -> float:
+    return FINAL * (1 + 1 / (gamma * t))
+
+
+_CLIPS: tuple[tuple[Clip, str], ...] = (
+    (lambda a, t: a, "that is Adam; nothing is clipped."),
+    (lambda a, t: FINAL, "that is the end, after infinitely many steps: SGD."),
+    (lambda a, t: max(a, _low(t)), "the upper bound is missing: steps may still be too large."),
+    (lambda a, t: min(a, _high(t)), "the lower bound is missing: steps may still be too small."),
+    (
+        lambda a, t: min(max(a, _high(t)), _low(t)),
+        "lower and upper bound have changed places, so that it always gives the lower one.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t, 1)), _high(t, 1)),
+        "γ is missing from the bounds: they would be closed after a few steps.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t) / FINAL), _high(t) / FINAL),
+        "your bounds close on 1; they close on `final`.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t + 1)), _high(t + 1)),
+        "your steps count from 2: `t` is 1 at the first one already.",
+    ),
+)
+
+
+def _judge_clip(function: Any) -> str | None:
+    """Runs the reader's `function` on small, middling and huge steps, early and late."""
+    if not callable(function):
+        return "hand over the function itself, without brackets behind it."
+    values = [function(adam, t) for adam, t in CASES]
+    if any(value is ... for value in values):
+        return "replace the ... behind return, and run the cell again."
+    for slip, sentence in ((allowed, None), *_CLIPS):
+        if np.allclose(np.asarray(values, float), [slip(a, t) for a, t in CASES], rtol=1e-9):
+            return sentence
+    adam, t = next(
+        c for c, v in zip(CASES, values, strict=True) if not isclose(v, allowed(*c), rel_tol=1e-9)
+    )
+    return f"Adam's {adam:g} at step {t:,} should become {allowed(adam, t):.6g}."
+
+
+def luck(seeds: int) -> float:
+    """The chance that all runs of one of two equal optimizers beat all of the other's."""
+    return 2 / comb(2 * seeds, seeds)
+
+
+_LUCKS: tuple[tuple[Luck, str], ...] = (
+    (
+        lambda n: 1 / comb(2 * n, n),
+        "that is the chance for one of the two, named beforehand; either may be the lucky one.",
+    ),
+    (
+        lambda n: 0.5**n,
+        "that compares run with run in pairs; the rule wants every run above every other.",
+    ),
+    (
+        lambda n: 2 * 0.5**n,
+        "pairs again: the worst run of one must beat the best of the other, not only its partner.",
+    ),
+    (
+        lambda n: 0.5 ** (n * n),
+        "the comparisons are not independent: who beats the best has beaten the others too.",
+    ),
+    (
+        lambda n: 1 / np.prod(np.arange(1, 2 * n + 1)),
+        "that is one exact order of all runs; the order inside each half does not matter.",
+    ),
+)
+
+
+def _judge_luck(function: Any) -> str | None:
+    """Runs the reader's `function` on 2, 3 and 5 seeds; recognises five slips."""
+    if not callable(function):
+        return "hand over the function itself, without brackets behind it."
+    values = [function(n) for n in (2, 3, 5)]
+    if any(value is ... for value in values):
+        return "replace the ... behind return, and run the cell again."
+    for slip, sentence in ((luck, None), *_LUCKS):
+        if np.allclose(np.asarray(values, float), [slip(n) for n in (2, 3, 5)], rtol=1e-6):
+            return sentence
+    return f"with one seed each it must be 1, since one is always ahead; yours says {function(1)}."
+
+
+EXERCISES = {
+    "loss": Exercise(
+        judge=_judge_loss,
+        praise="void neither teaches nor dilutes.",
+        right=(
+            lambda p, y: _surprise(p, y).mean(),
+            lambda p, y: float(
+                np.mean([-np.log(p[i][y[i]]) for i in np.ndindex(6, 5) if y[i] < 255])
+            ),
+        ),
+        wrong=(
+            (_case()[1], "without brackets"),
+            (lambda p, y: ..., "behind return"),
+            (_surprise, "take the mean"),
+            *((slip, sentence[:30]) for slip, sentence in _LOSSES),
+            (lambda p, y: 3.0, "was wanted here"),
+        ),
+    ),
+    "clip": Exercise(
+        judge=_judge_clip,
+        praise="early it is Adam, late it is SGD, and γ says when.",
+        right=(allowed, lambda a, t: np.clip(a, _low(t), _high(t))),
+        wrong=(
+            (0.1, "without brackets"),
+            (lambda a, t: ..., "behind return"),
+            *((slip, sentence[:30]) for slip, sentence in _CLIPS),
+            (lambda a, t: a + 1, "should become"),
+        ),
+    ),
+    "luck": Exercise(
+        judge=_judge_luck,
+        praise="with two seeds each luck wins one time in three, with three one time in ten.",
+        right=(luck, lambda n: 2.0 / comb(2 * n, n)),
+        wrong=(
+            (0.1, "without brackets"),
+            (lambda n: ..., "behind return"),
+            *((slip, sentence[:30]) for slip, sentence in _LUCKS),
+            (lambda n: 0.5, "with one seed each"),
+        ),
+    ),
+}
