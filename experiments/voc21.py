@@ -4,7 +4,7 @@
     python experiments/voc21_score.py ../shared runs/voc21
 
 About 12 minutes on one H100. It starts from v0, the first DeepLabV3+ of the course, and draws the
-three atrous branches anew, which v0 had let wither. Two teachers (v0 and the DeepLabV3 it came
+three atrous branches anew, which v0 had let fade. Two teachers (v0 and the DeepLabV3 it came
 from) look at every photo in three sizes, mirrored and not; the student, who sees it once, at 513 or
 at 257, learns their mean. The 178 labelled photos add cross-entropy, and lend their objects: half
 of the time they are pasted into another photo. Batch norm keeps its statistics, each size has its

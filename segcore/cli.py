@@ -1,4 +1,5 @@
-"""The `segcore` command: predict, evaluate, download."""
+"""The `segcore` command: predict, evaluate, download; `cli_models` adds export and benchmark,
+`cli_train` train."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import data, metrics, runtime, voc
+from segcore import cli_models, cli_train, data, metrics, runtime, voc
+from segcore.cli_models import MIN_PIXELS
 
 BAD_INPUT = 2
-MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
 ADVICE = {  # what to do about the errors that the operating system names
     errno.ENOSPC: "free some space and run it again",
     errno.EACCES: "choose a folder that you may write to",
@@ -127,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("dataset", choices=["voc"])
     command.add_argument("--to", default=".", metavar="DIR", help="default: this folder")
     command.set_defaults(run=download)
+    cli_models.add_commands(commands)
+    cli_train.add_commands(commands)
     return parser
 
 

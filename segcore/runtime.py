@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import data, metrics, voc
+from segcore import data, metrics, tflite, voc
 
 SIZES = (257, 513)  # for phones, for quality
 
@@ -152,17 +152,7 @@ def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter
 
 
 def _interpreter(path: Path, threads: int | None) -> Any:
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:  # the same class under its old name
-        from tensorflow.lite import Interpreter
-    try:
-        interpreter = Interpreter(str(path), num_threads=threads)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0] if str(error) else "unknown"
-        raise ValueError(f"{path}: not a readable .tflite model ({why})") from None
-    return interpreter
+    return tflite.interpreter(path, threads)
 
 
 def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], NDArray]:

@@ -1,0 +1,102 @@
+"""Accuracy against time in int8: where to stop inside the network, what thinner ones would save.
+
+    python experiments/front.py ../shared
+
+Variants of the shipped network that need no training give their answer as scores at full size, as
+class ids, or both at stride 4, to be enlarged outside; they are scored on the 40 VOC val photos.
+Thinner networks have random weights: only their times mean anything ("miou" is null). All are timed
+in turn, one thread, beside Google's files; ratios are to Google's uint8 file of width 1.0. About
+six minutes on two quiet cores.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from precisions import GOOGLE, calibration_of, network_of
+from tqdm import tqdm
+
+from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
+from segcore.quiet import keras
+
+ROUNDS = 30
+THINNER = {  # filters of ASPP and decoder, wiring
+    "filters_128": (128, models.Wiring()),
+    "filters_64": (64, models.Wiring()),
+    "width_half": (256, models.Wiring(width=0.5)),
+    "width_half_filters_128": (128, models.Wiring(width=0.5)),
+    "no_decoder": (256, models.Wiring(decoder=False)),
+}
+
+
+def enlarged(path, size):
+    """The stride-4 file at `path` as a segmenter: cell i of its answer lies on pixel 4·i."""
+    small = runtime.load(path)
+    pixels = np.arange(size)
+    nearest = (pixels + 2) // 4
+    low, part = pixels // 4, ((pixels % 4) / 4).astype(np.float32)
+    high = np.minimum(low + 1, low[-1])
+
+    def infer(box):
+        answer = small.infer(box)
+        if answer.ndim == 2:
+            return answer[nearest][:, nearest]
+        rows = answer[low] * (1 - part[:, None, None]) + answer[high] * part[:, None, None]
+        return rows[:, low] * (1 - part[:, None]) + rows[:, high] * part[:, None]
+
+    return runtime.Segmenter(infer, size, path.stem)
+
+
+def exact_variants(network, calibration, folder):
+    """The shipped weights, stopped at four places → (path, segmenter) by name."""
+    size = network.input_shape[1]
+    early = keras.Model(network.input, network.get_layer("logits").output)
+    found = {}
+    for name, source, argmax in (
+        ("scores", network, False),
+        ("ids", network, True),
+        ("scores_stride_4", early, False),
+        ("ids_stride_4", early, True),
+    ):
+        content = ptq.convert(source, calibration, argmax=argmax)
+        path = export.write(folder / f"{name}_{size}.tflite", content)
+        found[path.stem] = (path, enlarged(path, size) if source is early else runtime.load(path))
+    return found
+
+
+def thinner_variants(size, folder):
+    """Untrained networks, for their times alone → paths by name."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    paths = {}
+    for name, (filters, wiring) in THINNER.items():
+        network = models.deeplab_v3_plus(size, filters=filters, batch_size=1, wiring=wiring)
+        content = export.convert(network, "int8", export.Calibration(tuple(noise)), argmax=True)
+        paths[f"{name}_{size}"] = export.write(folder / f"{name}_{size}.tflite", content)
+    return paths
+
+
+def main(shared):
+    pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
+    values = {"machine": benchmark.machine(), "rounds": ROUNDS}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: shared / file for name, file in GOOGLE.items()}
+        segmenters = {name: runtime.load(path) for name, path in paths.items()}
+        for size in (257, 513):
+            exact = exact_variants(network_of(size, models.SHIPPED), calibration, Path(folder))
+            paths |= {name: path for name, (path, _) in exact.items()}
+            segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
+            paths |= thinner_variants(size, Path(folder))
+        runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
+        timings = benchmark.interleave(runs, ROUNDS, "google_513", lambda x: tqdm(x, unit="round"))
+        for timing in timings:
+            row = {"p50": timing.p50, "p90": timing.p90, "ratio": timing.ratio, "miou": None}
+            if timing.name in segmenters:
+                bar = tqdm(pairs, desc=timing.name, unit="photo")
+                row["miou"] = cli.summary(runtime.evaluate(segmenters[timing.name], bar)[0])["miou"]
+            values[timing.name] = {key: value and round(value, 3) for key, value in row.items()}
+    print(results.record("front", values, seed=0))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,194 @@
+"""How long a network takes: candidates in turn, so that a slow moment of the machine hits all."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore import tflite
+
+Run = Callable[[], Any]  # runs a network once
+WARM_UP = 3
+SHORT_MS = 0.2  # an operator shorter than this is called repeatedly, to be seen by the clock
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of one candidate: median, nine tenths are below `p90`, and how they compare.
+
+    `ratio` is the median, over rounds, of its time divided by the reference's in the same round:
+    2.0 means twice as slow.
+    """
+
+    name: str
+    p50: float
+    p90: float
+    ratio: float
+    rounds: int
+
+
+def interleave(
+    runs: Mapping[str, Run],
+    rounds: int = 30,
+    reference: str | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> list[Timing]:
+    """Times every candidate once a round, in an order shuffled anew (seed 0), after a warm-up.
+
+    `reference` names the candidate that ratios compare with (None: the first). `progress` may wrap
+    the rounds in a bar. Raises ValueError for no candidates, no rounds or an unknown reference.
+    """
+    names = list(runs)
+    reference = reference or next(iter(names), "")
+    if rounds < 1 or reference not in runs:
+        raise ValueError(
+            f"rounds is {rounds} and reference {reference!r}; wanted 1 or more, and one of: "
+            + (", ".join(names) or "nothing, for runs is empty")
+        )
+    for _ in range(WARM_UP):
+        for run in runs.values():
+            run()
+    times = np.zeros((rounds, len(names)))
+    order = np.random.default_rng(0)
+    for number in progress(range(rounds)):
+        for place in order.permutation(len(names)):
+            times[number, place] = _milliseconds(runs[names[place]])
+    ratios = np.median(times.T / times[:, names.index(reference)], axis=1)
+    low, high = np.percentile(times, [50, 90], axis=0)
+    rows = zip(names, low, high, ratios, strict=True)
+    return [Timing(name, float(a), float(b), float(r), rounds) for name, a, b, r in rows]
+
+
+def file_run(path: str | Path, threads: int | None = None) -> Run:
+    """The .tflite at `path` in an interpreter of its own, fed with noise: inference alone."""
+    return _fed(path, threads)
+
+
+def keras_runs(network: Any) -> dict[str, Run]:
+    """Four ways to run a Keras `network` with a fixed size on one image, by name.
+
+    They compute the same; what differs is how much Python stands around it. Taught in chapter 8.
+    """
+    import tensorflow as tf
+
+    image = _noise((1, *network.input_shape[1:]), np.float32)
+    graph = tf.function(lambda x: network(x, training=False))
+    tensor = tf.constant(image)
+    return {
+        "Keras predict()": lambda: network.predict(image, verbose=0),
+        "Keras predict_on_batch()": lambda: network.predict_on_batch(image),
+        "Keras model(x)": lambda: np.asarray(network(tensor, training=False)),
+        "tf.function": lambda: np.asarray(graph(tensor)),
+    }
+
+
+class Part(NamedTuple):
+    """One operator of a file and its median milliseconds when it runs alone."""
+
+    operator: tflite.Operator
+    ms: float
+
+
+def profile(path: str | Path, threads: int | None = 1, rounds: int = 10) -> list[Part]:
+    """Milliseconds of each operator of the .tflite at `path`, in the order in which they run.
+
+    Each is cut out into a file of its own and timed in turn with the others; what it reads is
+    often still in the cache, so the sum may lie below the time of the whole. Those that unpack
+    stored kernels count with the convolution behind them. Taught in chapter 8.
+    """
+    model, listed = tflite.read(path), tflite.operators(path)
+    numbers = [number for number in range(len(listed)) if not tflite.is_unpacking(model, number)]
+    operators = [listed[number] for number in numbers]
+    runs = [_fed(tflite.single(model, number), threads) for number in numbers]
+    times = np.zeros((rounds, len(runs)))
+    for number in range(rounds):
+        for place, run in enumerate(runs):
+            times[number, place] = _milliseconds(run, at_least=SHORT_MS)
+    medians = np.median(times, axis=0)
+    return [Part(operator, float(ms)) for operator, ms in zip(operators, medians, strict=True)]
+
+
+def table(timings: Sequence[Timing]) -> str:
+    """`timings` as text, a line for each candidate."""
+    wide = max(len(timing.name) for timing in timings)
+    lines = [f"{'':{wide}} {'p50 ms':>8} {'p90 ms':>8} {'ratio':>6}"]
+    lines += [f"{t.name:{wide}} {t.p50:8.1f} {t.p90:8.1f} {t.ratio:6.2f}" for t in timings]
+    return "\n".join(lines)
+
+
+def profile_table(parts: Sequence[Part], most: int = 15) -> str:
+    """The `most` expensive parts, and the sum of each kind of operator, as text."""
+    total = sum(part.ms for part in parts)
+    lines = [f"{'operator':20} {'layer':28} {'output':>16} {'ms':>8} {'share':>6}"]
+    for part in sorted(parts, key=lambda part: -part.ms)[:most]:
+        shape = "×".join(map(str, part.operator.shape[1:]))
+        share = f"{100 * part.ms / total:5.1f}%"
+        lines.append(
+            f"{part.operator.kind:20} {part.operator.layer:28} {shape:>16} {part.ms:8.2f} {share}"
+        )
+    for kind, ms in sums_by_kind(parts).items():
+        lines.append(f"{'all ' + kind:66} {ms:8.2f} {100 * ms / total:5.1f}%")
+    return "\n".join(lines)
+
+
+def sums_by_kind(parts: Sequence[Part]) -> dict[str, float]:
+    """Milliseconds by kind of operator, largest first."""
+    kinds = {part.operator.kind for part in parts}
+    sums = {kind: sum(p.ms for p in parts if p.operator.kind == kind) for kind in kinds}
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were taken on: processor, system and runtime. Ready for JSON."""
+    try:
+        version = metadata.version("ai-edge-litert")
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    return {
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "runtime": f"LiteRT {version}",
+    }
+
+
+def _milliseconds(run: Run, at_least: float = 0.0) -> float:
+    """Milliseconds of one call, the mean over as many as fill `at_least` milliseconds."""
+    start, calls = perf_counter(), 0
+    while calls == 0 or 1000 * (perf_counter() - start) < at_least:
+        run()
+        calls += 1
+    return 1000 * (perf_counter() - start) / calls
+
+
+def _fed(file: str | Path | bytes, threads: int | None) -> Run:
+    interpreter = tflite.interpreter(file, threads)
+    for source in interpreter.get_input_details():
+        interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
+    return interpreter.invoke
+
+
+def _noise(shape: Iterable[int], dtype: Any) -> NDArray:
+    """Random bytes, or as many random numbers in [-1, 1], the same at every call."""
+    random = np.random.default_rng(0)
+    if np.issubdtype(dtype, np.floating):
+        return random.uniform(-1, 1, tuple(shape)).astype(dtype)
+    limits = np.iinfo(dtype)
+    return random.integers(max(limits.min, -128), min(limits.max, 255), tuple(shape), dtype)
+
+
+def _processor() -> str:
+    """The processor's own name, where the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

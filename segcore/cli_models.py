@@ -1,0 +1,192 @@
+"""The commands `segcore export` and `segcore benchmark`: .tflite files, and how fast they are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from segcore import benchmark, runtime, voc
+
+MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+
+def add_commands(commands: Any) -> None:
+    """Adds both commands to the `commands` of an argument parser."""
+    command = commands.add_parser("export", help="write .tflite files in several precisions")
+    command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
+    command.add_argument("--size", type=int, default=257, help="16k+1; default: %(default)s")
+    command.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="default: all four"
+    )
+    command.add_argument("--calibrate", metavar="DIR", help="everyday photos, wanted for int8")
+    command.add_argument("--photos", type=int, default=100, help="so many; default: %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="draws them; default: %(default)s")
+    command.add_argument(
+        "--interface", choices=("uint8", "int8", "float32"), default="uint8", help="of int8 files"
+    )
+    command.add_argument("--argmax", action="store_true", help="class ids come out, not scores")
+    command.add_argument("--check", metavar="VOC_DIR", help="score each file on its val photos")
+    command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
+    command.set_defaults(run=export)
+
+    command = commands.add_parser("benchmark", help="time .tflite files against each other")
+    command.add_argument("files", nargs="*", metavar="FILE.tflite")
+    command.add_argument("--threads", type=int, nargs="+", default=[1], help="e.g. 1 2 4")
+    command.add_argument("--rounds", type=int, default=30, help="default: %(default)s")
+    command.add_argument("--keras", action="store_true", help="the shipped network in Keras too")
+    command.add_argument("--size", type=int, default=257, help="of Keras; default: %(default)s")
+    command.add_argument("--profile", action="store_true", help="milliseconds by operator, too")
+    command.add_argument("--json", metavar="FILE", help="store the numbers, too")
+    command.set_defaults(run=time)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Writes deeplab_PRECISION_SIZE.tflite files and contract.json, and prints the contract."""
+    from segcore import checkpoint, models
+
+    pairs = voc.file_pairs(options.check) if options.check else []
+    calibration = _calibration(options, {photo for photo, _ in pairs})
+    network = models.deeplab_v3_plus(options.size, batch_size=1)
+    checkpoint.load_weights(network, options.model or models.SHIPPED)
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    paths = _write_files(options, network, calibration, out)
+    contracts = _contracts(network, paths, pairs)
+    timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in paths.items()}, 15)
+    for timing in timings:
+        contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
+    record = {"files": contracts, "machine": benchmark.machine()}
+    if calibration:
+        record["calibration"] = calibration.scheme(options.size)
+    (out / "contract.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(_contract_table(contracts))
+    print(f"files and contract.json are in {out}/")
+    return 0
+
+
+def time(options: argparse.Namespace) -> int:
+    """Times every file with every number of threads, in turn, and prints a table."""
+    if not options.files and not options.keras:
+        raise ValueError("nothing to time: name .tflite files, or say --keras")
+    if min(options.threads) < 1 or options.rounds < 1:
+        raise ValueError("--threads and --rounds must be 1 or more")
+    runs = {
+        f"{_known(file).name}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
+            file, threads
+        )
+        for threads in options.threads
+        for file in options.files
+    }
+    if options.keras:
+        from segcore import models
+
+        runs |= benchmark.keras_runs(models.pretrained(options.size))
+    timings = benchmark.interleave(runs, options.rounds, progress=_bar("round"))
+    record: dict[str, Any] = {"timings": [asdict(timing) for timing in timings]}
+    record["machine"] = benchmark.machine()
+    print(" · ".join(record["machine"].values()) + f", {options.rounds} rounds")
+    print(benchmark.table(timings))
+    if options.profile:
+        record["operators"] = {file: _profile(file) for file in options.files}
+    if options.json:
+        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
+    """The photos that --calibrate names, without those `spared` for scoring; None without int8."""
+    from segcore import export
+
+    if "int8" not in options.precision:
+        return None
+    if not options.calibrate:
+        raise ValueError(
+            "int8 needs photos to see how far activations reach: name a folder of everyday photos "
+            "with --calibrate, or leave it out: --precision float32 float16 dynamic"
+        )
+    names = {photo.name for photo in spared}
+    found = [
+        path
+        for path in Path(options.calibrate).rglob("*")
+        if path.suffix.lower() in PHOTO_SUFFIXES and path.name not in names
+    ]
+    if not found:
+        raise ValueError(f"{options.calibrate}: no photos (.jpg, .png) in this folder")
+    return export.draw(found, min(options.photos, len(found)), options.seed)
+
+
+def _write_files(
+    options: argparse.Namespace, network: Any, calibration: Any, out: Path
+) -> dict[str, Path]:
+    """Converts to each precision → paths by name; int8 files get corrected biases."""
+    from segcore import export, ptq
+
+    paths = {}
+    for name in tqdm(options.precision, desc="exporting", unit="file", file=sys.stderr):
+        if name == "int8":
+            content = ptq.convert(network, calibration, options.interface, options.argmax)
+        else:
+            content = export.convert(network, name, argmax=options.argmax)
+        paths[name] = export.write(out / f"deeplab_{name}_{options.size}.tflite", content)
+    return paths
+
+
+def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:
+    """What each file holds and, given `pairs`, how its answers differ from the float network's."""
+    from segcore import export
+
+    if not pairs:
+        return {name: export.contents(path) for name, path in paths.items()}
+    reference, held = runtime.wrap(network, "Keras"), {}
+    for name, path in paths.items():
+        bar = tqdm(pairs, desc=name, unit="photo", file=sys.stderr)
+        held[name] = export.contract(path, reference, bar, MIN_PIXELS)
+        held[name]["confusion"] = held[name]["confusion"].tolist()
+    return held
+
+
+def _contract_table(contracts: dict[str, dict[str, Any]]) -> str:
+    """A line for each file; scores only where there were photos to score."""
+    scored = any("miou" in held for held in contracts.values())
+    head = f"{'':8} {'bytes':>10} {'operators':>9} {'in float':>8} {'p50 ms':>7} {'p90 ms':>7}"
+    lines = [head + (f" {'changed':>8} {'logits off':>10} {'mIoU':>6}" if scored else "")]
+    for name, held in contracts.items():
+        floats = len(held["in_float"]) or "none"
+        line = f"{name:8} {held['bytes']:10,} {sum(held['operators'].values()):9} {floats:>8}"
+        line += f" {held['p50_ms']:7.1f} {held['p90_ms']:7.1f}"
+        if scored:
+            off = held["logit_difference"]
+            line += f" {100 * held['changed']:7.2f}% {'ids' if off is None else f'{off:.2f}':>10}"
+            line += f" {100 * held['miou']:6.2f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _profile(file: str) -> list[dict[str, Any]]:
+    """Prints where the time of one file goes → the same, ready for JSON."""
+    parts = benchmark.profile(file)
+    print(f"\n{Path(file).name}, 1 thread, operator by operator")
+    print(benchmark.profile_table(parts))
+    return [{"kind": o.kind, "layer": o.layer, "ms": ms, "macs": o.macs} for o, ms in parts]
+
+
+def _known(file: str) -> Path:
+    if not Path(file).exists():
+        raise FileNotFoundError(f"{file}: no such model file; check the spelling")
+    return Path(file)
+
+
+def _bar(unit: str) -> Any:
+    def wrap(items: Iterable[int]) -> Iterable[int]:
+        return tqdm(items, unit=unit, file=sys.stderr)
+
+    return wrap
