@@ -1,0 +1,188 @@
+"""Exercises of chapter 9: a gradient through a staircase, and batch norm folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore.checks import Exercise
+
+Gradient = Callable[[NDArray, NDArray, float, float], Any]
+Fold = Callable[..., tuple[Any, Any]]
+
+LOW, HIGH = -1.0, 0.5
+
+
+def _case() -> tuple[NDArray, NDArray]:
+    """Values inside and outside the range, both ends among them, and gradients from above."""
+    x = np.array([-2.0, LOW, -0.4, 0.0, 0.3, HIGH, 0.8])
+    return x, np.array([1.0, -2.0, 3.0, 0.5, -1.5, 2.5, -4.0])
+
+
+def _inside(x: NDArray, low: float, high: float) -> NDArray:
+    return (x >= low) & (x <= high)
+
+
+_GRADIENTS: tuple[tuple[Gradient, str], ...] = (
+    (
+        lambda x, g, low, high: g,
+        "values beyond the range are cut off: moving them changes nothing, so their gradient is 0.",
+    ),
+    (
+        lambda x, g, low, high: np.zeros_like(x),
+        "that is the staircase's own slope, 0 nearly everywhere; nothing could learn from it.",
+    ),
+    (
+        lambda x, g, low, high: _inside(x, low, high).astype(float),
+        "that is the slope alone; multiply it by `upstream`, as the chain rule wants.",
+    ),
+    (
+        lambda x, g, low, high: g * ~_inside(x, low, high),
+        "inside and outside are swapped: what is cut off must not learn, the rest must.",
+    ),
+    (
+        lambda x, g, low, high: g * ((x > low) & (x < high)),
+        "an end of the range still belongs to it: the largest weight of a kernel lies just there.",
+    ),
+    (
+        lambda x, g, low, high: np.clip(g, low, high),
+        "you cut off the gradient; it is `x` that tells where to pass it on.",
+    ),
+    (
+        lambda x, g, low, high: g * np.clip(x, low, high),
+        "the slope inside is 1, not the value itself.",
+    ),
+    (
+        lambda x, g, low, high: g * (np.abs(x) <= high),
+        "the range need not be symmetric: use `low` for its lower end.",
+    ),
+)
+
+
+def straight_through(x: NDArray, upstream: NDArray, low: float, high: float) -> NDArray:
+    """The answer: `upstream` where `x` is inside [low, high], else 0."""
+    return upstream * _inside(x, low, high)
+
+
+def _judge_gradient(function: Any) -> str | None:
+    if not callable(function):
+        return "hand over the function itself, without brackets behind it."
+    x, upstream = _case()
+    answer = function(x.copy(), upstream.copy(), LOW, HIGH)
+    if answer is ...:
+        return "replace the ... behind return, and run the cell again."
+    answer = np.asarray(answer, float)
+    if answer.shape != x.shape:
+        return f"one gradient for each value is wanted, {x.shape}; yours has shape {answer.shape}."
+    if np.allclose(answer, straight_through(x, upstream, LOW, HIGH)):
+        return None
+    for slip, sentence in _GRADIENTS:
+        if np.allclose(answer, slip(x, upstream, LOW, HIGH)):
+            return sentence
+    return f"for x = {x[2]} inside the range, {upstream[2]} comes in and {answer[2]:.3g} goes out."
+
+
+def fold(
+    kernel: NDArray, gamma: NDArray, beta: NDArray, mean: NDArray, variance: NDArray, epsilon: float
+) -> tuple[NDArray, NDArray]:
+    """The answer: a kernel (k, k, C, filters) and a bias (filters,) that do batch norm's work."""
+    factor = gamma / np.sqrt(variance + epsilon)
+    return kernel * factor, beta - mean * factor
+
+
+def _numbers() -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray, float]:
+    rng = np.random.default_rng(9)
+    gamma, beta, mean = rng.uniform(0.5, 2, 4), rng.normal(0, 1, 4), rng.normal(0, 1, 4)
+    return rng.normal(0, 1, (3, 3, 2, 4)), gamma, beta, mean, rng.uniform(0.1, 3, 4), 0.1
+
+
+_FOLDS: tuple[tuple[Fold, str], ...] = (
+    (
+        lambda k, g, b, m, v, e: (k * g / np.sqrt(v), b - m * g / np.sqrt(v)),
+        "epsilon is missing: it stands under the root, beside the variance.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k * g / (v + e), b - m * g / (v + e)),
+        "the root is missing: batch norm divides by the standard deviation.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k * g / (np.sqrt(v) + e), b - m * g / (np.sqrt(v) + e)),
+        "epsilon stands under the root, not beside it.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b),
+        "the bias forgets the mean: what batch norm subtracts must go into it.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b - m),
+        "the mean is subtracted before the scaling, so it is scaled as well.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b + m * g / np.sqrt(v + e)),
+        "the sign of the mean is wrong: batch norm subtracts it.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k / np.sqrt(v + e), b - m / np.sqrt(v + e)),
+        "gamma is missing: batch norm scales by it after dividing.",
+    ),
+    (
+        lambda k, g, b, m, v, e: (k, b - m * g / np.sqrt(v + e)),
+        "the bias is right, the kernel is as it was: scale it too.",
+    ),
+)
+
+
+def _judge_fold(function: Any) -> str | None:
+    if not callable(function):
+        return "hand over the function itself, without brackets behind it."
+    case = _numbers()
+    returned = function(*case)
+    if returned is ... or (isinstance(returned, tuple) and any(part is ... for part in returned)):
+        return "replace the ... behind return, and run the cell again."
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return "two things are wanted: the new kernel, and the bias."
+    answer = [np.asarray(part, float) for part in returned]
+    if [part.shape for part in answer] != [case[0].shape, case[1].shape]:
+        return (
+            f"shapes {case[0].shape} and {case[1].shape} are wanted, not "
+            + " and ".join(str(part.shape) for part in answer)
+            + "."
+        )
+    for slip, sentence in ((fold, None), *_FOLDS):
+        if all(np.allclose(a, b) for a, b in zip(answer, slip(*case), strict=True)):
+            return sentence
+    part = "kernel" if not np.allclose(answer[0], fold(*case)[0]) else "bias"
+    return f"the {part} is off; write (w·x - μ)·γ/√(σ² + ε) + β and sort it by x."
+
+
+EXERCISES = {
+    "gradient": Exercise(
+        judge=_judge_gradient,
+        praise="that is the whole straight-through estimator.",
+        right=(straight_through, lambda x, g, low, high: np.where((x < low) | (x > high), 0, g)),
+        wrong=(
+            (3.0, "without brackets"),
+            (lambda x, g, low, high: ..., "behind return"),
+            (lambda x, g, low, high: float(g.sum()), "one gradient for each"),
+            *((slip, sentence[:40]) for slip, sentence in _GRADIENTS),
+            (lambda x, g, low, high: 2 * g, "goes out"),
+        ),
+    ),
+    "fold": Exercise(
+        judge=_judge_fold,
+        praise="one layer less to run, and the rounding now sees the kernel that counts.",
+        right=(fold, lambda *case: list(fold(*case))),
+        wrong=(
+            ((1, 2), "without brackets"),
+            (lambda *case: ..., "behind return"),
+            (lambda *case: fold(*case)[0], "two things"),
+            (lambda *case: (fold(*case)[1], fold(*case)[0]), "shapes"),
+            *((slip, sentence[:40]) for slip, sentence in _FOLDS),
+            (lambda *case: (2 * fold(*case)[0], fold(*case)[1]), "the kernel is off"),
+            (lambda *case: (fold(*case)[0], 2 * fold(*case)[1]), "the bias is off"),
+        ),
+    ),
+}
