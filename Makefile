@@ -6,8 +6,8 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 export PYTHONUTF8 := 1
 
-PAGES := _config.yml _toc.yml $(wildcard book/*.md book/assets/* book/_static/* book/_templates/* chapters/*.ipynb \
-         results/*.json scripts/*.py segcore/*.py segcore/*.js segcore/*.css)
+PAGES := _config.yml _toc.yml $(wildcard book/*.md book/live/* book/assets/* book/_static/* book/_templates/* chapters/*.ipynb \
+         results/*.json scripts/*.py segcore/*.py segcore/*.js segcore/*.css segcore/weights/*)
 
 .PHONY: help book serve test chapters lint bench clean
 .DEFAULT_GOAL := help
