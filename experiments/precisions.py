@@ -117,22 +117,29 @@ def times(paths, shared, weights):
     return rows
 
 
-def main(shared, weights):
+def main(shared, weights, times_only):
     pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    values = {"photos": len(pairs), "machine": benchmark.machine(), "rounds": ROUNDS, "noise": {}}
+    values = {"photos": len(pairs), "rounds": ROUNDS, "noise": {}}
     values["calibration"] = {"photos": len(calibration.photos), "seed": calibration.seed}
+    if times_only:
+        values = results.load("precisions")["values"]
+    values["machine"] = benchmark.machine()
     paths = {name: shared / file for name, file in GOOGLE.items()}
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
             network = network_of(size, weights)
             contents = contents_of(network, calibration)
-            reference = runtime.wrap(network, "Keras")
-            values["noise"][f"size_{size}"] = noise(contents, calibration, size)
             for name, content in contents.items():
                 path = export.write(Path(folder) / f"{name}_{size}.tflite", content)
                 paths[path.stem] = path
-                values[path.stem] = score(path, reference, pairs)
-        for name in GOOGLE:
+            if times_only:
+                continue
+            reference = runtime.wrap(network, "Keras")
+            values["noise"][f"size_{size}"] = noise(contents, calibration, size)
+            for name in contents:
+                key = f"{name}_{size}"
+                values[key] = score(paths[key], reference, pairs)
+        for name in GOOGLE if not times_only else ():
             values[name] = score(paths[name], reference, pairs) | {"changed": None}
         values["times"] = times(paths, shared, weights)
         values["operators"] = profiles(paths)
@@ -143,5 +150,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
     parser.add_argument("--weights", type=Path, default=models.SHIPPED)
+    parser.add_argument("--times", action="store_true", help="take the times anew, keep the rest")
     options = parser.parse_args()
-    main(options.shared, options.weights)
+    main(options.shared, options.weights, options.times)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import warnings
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import data, metrics, runtime, tflite, voc
-
-Photo = Path | NDArray[np.uint8]
+from segcore.calibration import Calibration as Calibration
+from segcore.calibration import draw as draw
 
 
 @dataclass(frozen=True)
@@ -37,47 +36,6 @@ PRECISIONS = {
 }
 NO_RANGES = "calibration is None and the network has no ranges of its own; name some photos: "
 INTERFACES = ("uint8", "int8", "float32")  # how photos enter an int8 file and scores leave it
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Photos that show how far activations reach, as paths or (H, W, 3) uint8 arrays.
-
-    `seed` tells how they were drawn, None for photos that were named one by one.
-    """
-
-    photos: tuple[Photo, ...]
-    seed: int | None = None
-
-    def images(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """Each photo as a network sees it: letterboxed, (1, size, size, 3) float32 in [-1, 1]."""
-        for photo in self.photos:
-            image = data.read_image(photo) if isinstance(photo, str | Path) else photo
-            box, _ = data.letterbox(image, size)
-            yield (box[None] / np.float32(127.5) - 1).astype(np.float32)
-
-    def scheme(self, size: int) -> dict[str, Any]:
-        """How to do it again: which photos, how many, and what was done to them. Ready for JSON."""
-        names = [photo.name if isinstance(photo, Path) else _digest(photo) for photo in self.photos]
-        return {
-            "photos": len(names),
-            "names": names,
-            "seed": self.seed,
-            "letterbox": f"{size}, top left, padded with {data.PAD}",
-            "normalisation": "byte / 127.5 - 1",
-        }
-
-
-def draw(photos: Iterable[Path], count: int, seed: int = 0) -> Calibration:
-    """`count` of `photos` for calibration: drawn without putting back, the same for equal seeds.
-
-    Raises ValueError when there are fewer.
-    """
-    found = sorted(photos)
-    if not 0 < count <= len(found):
-        raise ValueError(f"count is {count}; wanted 1 to {len(found)}, the photos at hand")
-    chosen = np.random.default_rng(seed).choice(len(found), count, replace=False)
-    return Calibration(tuple(found[i] for i in sorted(chosen)), seed)
 
 
 def convert(
@@ -152,14 +110,10 @@ def contract(
     confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
     changed, pixels, differences = 0, 0, []
     for photo, mask in pairs:
-        image = data.read_image(photo)
-        box, content = data.letterbox(image, segmenter.size)
-        answers = [model.infer(box) for model in (segmenter, reference)]
-        ours, theirs = (data.unletterbox(a, content, image.shape[:2]) for a in answers)
+        ours, theirs, difference = _both(segmenter, reference, data.read_image(photo))
         confusion += metrics.confusion_matrix(voc.read_mask(mask), ours)
         changed, pixels = changed + int((ours != theirs).sum()), pixels + ours.size
-        if answers[0].shape == answers[1].shape and answers[0].ndim == 3:
-            differences.append(float(np.abs(answers[0] - answers[1]).max()))
+        differences += [difference] if difference is not None else []
     return contents(path) | {
         "logit_difference": max(differences, default=None),
         "changed": changed / pixels if pixels else float("nan"),
@@ -167,6 +121,17 @@ def contract(
         "accuracy": metrics.pixel_accuracy(confusion),
         "miou": metrics.mean_iou(confusion, min_pixels),
     }
+
+
+def _both(
+    segmenter: runtime.Segmenter, reference: runtime.Segmenter, image: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float | None]:
+    """The masks (H, W) of two networks, and the largest difference between their scores if any."""
+    box, content = data.letterbox(image, segmenter.size)
+    answers = [model.infer(box) for model in (segmenter, reference)]
+    ours, theirs = (data.unletterbox(a, content, image.shape[:2]) for a in answers)
+    comparable = answers[0].shape == answers[1].shape and answers[0].ndim == 3
+    return ours, theirs, float(np.abs(answers[0] - answers[1]).max()) if comparable else None
 
 
 def _converter(
@@ -250,9 +215,3 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(logged)
-
-
-def _digest(image: NDArray[np.uint8]) -> str:
-    """A name for a photo that has none: its size and the beginning of its checksum."""
-    code = hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest()
-    return f"{image.shape[1]}x{image.shape[0]} sha256 {code[:12]}"

@@ -107,9 +107,8 @@ def interpreter(
             )
             made.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        name = "the content" if isinstance(file, bytes) else file
         why = str(error).splitlines()[0] if str(error) else "unknown"
-        raise ValueError(f"{name}: not a readable .tflite model ({why})") from None
+        raise ValueError(f"{_name(file)}: not a readable .tflite model ({why})") from None
     return made
 
 
@@ -120,8 +119,7 @@ def read(file: str | Path | bytes) -> Any:
     """
     content = file if isinstance(file, bytes) else Path(file).read_bytes()
     if content[4:8] != b"TFL3":
-        name = "the content" if isinstance(file, bytes) else file
-        raise ValueError(f"{name}: not a .tflite file (it lacks the mark TFL3)")
+        raise ValueError(f"{_name(file)}: not a .tflite file (it lacks the mark TFL3)")
     return _tools().read_model_from_bytearray(bytearray(content))
 
 
@@ -183,6 +181,10 @@ def _macs(output: Sequence[int], kernel: Sequence[int]) -> int:
 
 def _type(tensor: Any) -> str:
     return _tools().type_to_name(tensor.type).lower()
+
+
+def _name(file: str | Path | bytes) -> str:
+    return "the content" if isinstance(file, bytes) else str(file)
 
 
 def _layer(name: bytes | None) -> str:

@@ -206,6 +206,9 @@ def test_calibration_covers_the_extremes_of_a_share_of_the_photos():
     first = keras.Model(folded.input, folded.get_layer("first_relu").output)
     peaks = np.asarray(first(images(10))).max((1, 2, 3))
     assert some["first_relu_range"] == (0, pytest.approx(np.quantile(peaks, 0.8), rel=1e-4))
+    depths = keras.Model(folded.input, folded.get_layer("third").output)(images(10)).numpy()
+    lowest = np.quantile(np.minimum(depths.min((1, 2, 3)), 0), 0.2)
+    assert lowest < 0 and some["third_range"][0] == pytest.approx(lowest, rel=1e-4)
 
 
 def train(network, teacher, steps, rate=0.1):
