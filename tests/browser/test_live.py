@@ -146,7 +146,11 @@ def test_threads_can_be_chosen_and_change_no_pixel(visit):
         page.locator("#threads").get_by_label(str(threads)).check(force=True)
         until(page, f"live.result && {status_begins(f'Running on {threads}')}")
         assert page.evaluate("live.segmenter.threads") == threads
-        pool = [worker for worker in page.workers if "threaded" in worker.url]
+        for _ in range(100):  # the browser reports new and ended workers with a delay
+            pool = [worker for worker in page.workers if "threaded" in worker.url]
+            if len(pool) >= threads if threads > 1 else not pool:
+                break
+            page.wait_for_timeout(100)
         assert len(pool) >= threads if threads > 1 else not pool
         assert (mask(page) == before).mean() > 0.999
 
