@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+
+from segcore.atomic import replacing
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -51,6 +52,26 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: not a readable .npz of weights ({error})") from None
 
 
+def fresh(variables: Sequence[Any], start: Arrays, seed: int) -> dict[str, np.ndarray]:
+    """First weights by path: those of `start` that fit, else random kernels and a neutral rest.
+
+    Kernels are drawn as He et al. 2015 do for ReLU, scores' kernels small; batch norm passes on.
+    """
+    rng, weights = np.random.default_rng(seed), {}
+    for v in variables:
+        shape = tuple(v.shape)
+        if v.path in start and start[v.path].shape == shape:
+            weights[v.path] = start[v.path]
+        elif v.name == "kernel":
+            inputs = 9 if "depthwise" in v.path else shape[2]
+            deviation = 0.01 if v.path.startswith("logits") else np.sqrt(2 / inputs)
+            weights[v.path] = rng.normal(0, deviation, shape).astype(np.float32)
+        else:
+            one = v.name in ("gamma", "moving_variance")
+            weights[v.path] = np.full(shape, one, np.float32)
+    return weights
+
+
 def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
     """The arrays of one input size, from a file in which a second size has layers of its own.
 
@@ -81,26 +102,8 @@ def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> N
         if np.abs(array).max(initial=0) > np.finfo(dtype).max:
             raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
     small: Any = {key: array.astype(dtype) for key, array in arrays.items()}
-    with replacing(Path(path)) as file:
+    with replacing(path) as file:
         np.savez_compressed(file, **small)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into that becomes `path` at the end of the block, or never.
-
-    Raises OSError naming `path`, for instance when the disk is full.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    except OSError as error:
-        kept = f"{error.strerror}; what was saved before is still there"
-        raise OSError(error.errno, kept, str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, np.ndarray]:

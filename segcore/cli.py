@@ -18,7 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from segcore import cli_models, cli_train, data, metrics, runtime, voc
-from segcore.cli_models import MIN_PIXELS
+from segcore.atomic import replacing
+from segcore.metrics import MIN_PIXELS
 
 BAD_INPUT = 2
 ADVICE = {  # what to do about the errors that the operating system names
@@ -187,12 +188,8 @@ def _table(scores: dict[str, Any]) -> str:
 
 def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Writes `image` whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        Image.fromarray(image).save(temporary, format="PNG")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        Image.fromarray(image).save(file, format="PNG")
 
 
 def _complain(error: Exception) -> int:

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import data, metrics, runtime, tflite, voc
+from segcore.atomic import replacing
 from segcore.calibration import Calibration as Calibration
 from segcore.calibration import draw as draw
+from segcore.hush import quiet_stderr
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,9 @@ def convert(
 
 def write(path: str | Path, content: bytes) -> Path:
     """Writes `content` whole or not at all → the path."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(content)
-        return temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(content)
+    return Path(path)
 
 
 def contents(path: str | Path) -> dict[str, Any]:
@@ -205,8 +203,6 @@ def _check_integers(content: bytes) -> None:
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Without the pages that the converter prints about what it saved on its way."""
-    from segcore.quiet import quiet_stderr
-
     logged = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from segcore.atomic import replacing
+
 _PACKAGE = Path(__file__).parent
 _VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")
 
@@ -67,9 +69,8 @@ def record(
     """Writes `values` (numbers, lists, dicts) with their provenance to `NAME.json` → its path."""
     path = folder() / f"{name}.json"
     body = {"record": provenance(seed, device), "values": values}
-    temporary = path.with_suffix(".json.part")
-    temporary.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write((json.dumps(body, indent=1) + "\n").encode())
     return path
 
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, steps
+from segcore import steps
+from segcore.atomic import replacing
 from segcore.quiet import keras
 from segcore.runs import OPTIMIZERS, Run, is_dense_kernel, is_encoder, optimizer_of, scale_rates
 
 __all__ = [
-    "OPTIMIZERS", "Diverged", "Run", "Trainer", "begin", "is_dense_kernel", "is_encoder",
-    "optimizer_of", "re_estimate", "save", "scale_rates", "split", "train",
+    "OPTIMIZERS", "Diverged", "Run", "Trainer", "is_encoder", "re_estimate", "split", "train",
 ]  # fmt: skip
 Batch = Mapping[str, Any]
 Judge = Callable[[], Mapping[str, float]]
@@ -105,7 +105,7 @@ class Trainer:
         self.stepper.sync()
         if self.run.average and int(np.asarray(self.optimizer.iterations)):
             self.optimizer.finalize_variable_values(self.network.trainable_variables)
-        return {v.path: np.array(v) for v in self.network.variables}
+        return {v.path: np.asarray(v) for v in self.network.variables}
 
     def _variables(self) -> dict[str, Any]:
         named = {f"network/{v.path}": v for v in self.network.variables}
@@ -183,12 +183,12 @@ def save(
     history[-1] |= dict(judge()) if judge else {}
     trainer.restore(memory)
     note = {"step": int(history[-1]["step"]), "history": history, "run": asdict(trainer.run)}
-    with checkpoint.replacing(folder / "weights.npz") as file:
+    with replacing(folder / "weights.npz") as file:
         np.savez(file, **weights)
-    with checkpoint.replacing(folder / "history.csv") as file:
+    with replacing(folder / "history.csv") as file:
         file.write(_csv(history))
     named: Any = memory | {"note": np.array(json.dumps(note))}
-    with checkpoint.replacing(folder / "state.npz") as file:  # last: it vouches for the others
+    with replacing(folder / "state.npz") as file:  # last: it vouches for the others
         np.savez(file, **named)
 
 

@@ -6,11 +6,12 @@ Challenge" (2012 development kit). Taught in chapter 2.
 """
 
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from segcore.atomic import replacing
 
 NUM_CLASSES = 21
 VOID = 255
@@ -131,12 +132,8 @@ def write_mask(path: str | Path, mask: np.ndarray) -> None:
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
     image = Image.fromarray(np.ascontiguousarray(mask))
     image.putpalette(palette().tobytes())
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        image.save(temporary, "PNG")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        image.save(file, "PNG")
 
 
 def file_pairs(root: str | Path, split: str = "val") -> list[tuple[Path, Path]]:

@@ -296,7 +296,7 @@ def test_write_mask_on_a_full_disk_keeps_the_old_file_and_nothing_else(tmp_path,
     before = path.read_bytes()
 
     def full(self, target, *args):
-        Path(target).write_bytes(b"half")
+        target.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
