@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from precisions import calibration_of, network_of, score
+from precisions import calibration_of, score
 
 from segcore import data, export, models, results, runtime, toy, voc
 
@@ -49,7 +49,7 @@ def try_set(network, calibration, reference, pairs):
 
 if __name__ == "__main__":
     shared = Path(sys.argv[1])
-    pairs, network = voc.file_pairs(shared / "voc"), network_of(SIZE, models.SHIPPED)
+    pairs, network = voc.file_pairs(shared / "voc"), models.pretrained(SIZE, batch_size=1)
     reference = runtime.wrap(network, "Keras")
     values = {
         name: try_set(network, calibration, reference, pairs)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -81,35 +80,10 @@ def network() -> keras.Model:
     return fast.fast(plain, rates=models.atrous_rates(SIZE))
 
 
-def first_weights(net: keras.Model, start: Mapping[str, np.ndarray], seed: int) -> dict[str, Any]:
-    """`start` where it has them, else He et al.'s random kernels, by path."""
-    rng, weights = np.random.default_rng(seed), {}
-    for v in net.variables:
-        fits = v.path in start and start[v.path].shape == tuple(v.shape)
-        if fits:
-            weights[v.path] = start[v.path]
-        elif v.name == "kernel":
-            inputs = 9 if "depthwise" in v.path else v.shape[2]
-            deviation = 0.01 if v.path.startswith("logits") else np.sqrt(2 / inputs)
-            weights[v.path] = rng.normal(0, deviation, v.shape).astype(np.float32)
-        else:
-            one = v.name in ("gamma", "moving_variance")
-            weights[v.path] = np.full(v.shape, one, np.float32)
-    return weights
-
-
 def objective(call: Any, batch: Any) -> Any:
-    """Cross-entropy plus half of dice over augmented crops, cut out on the device."""
-    import jax
-    import jax.numpy as jnp
-
-    images, contents, masks = batch["data"]
-    index, view = batch["index"], augment.View(*batch["view"])
-    crop = jax.vmap(lambda i, m, c, v: augment.apply(i, m, c, v, CROP, jnp))
-    shown, labels = crop(images[index], masks[index], contents[index], view)
-    logits, labels = call(shown), labels.astype("int32")
-    ce, overlap = losses.cross_entropy(logits, labels), losses.dice(logits, labels)
-    return ce + 0.5 * overlap, {"ce": ce, "dice": overlap}
+    """Cross-entropy plus half of dice over augmented crops."""
+    shown, labels = augment.cut(batch, CROP)
+    return losses.cross_entropy_and_dice(call(shown), labels)
 
 
 def draw(budget: Budget, seed: int, data: Any, contents: np.ndarray, step: int) -> dict[str, Any]:
@@ -195,7 +169,7 @@ def compete(name: str, doc: str) -> None:
     }  # fmt: skip
 
     def train(run: training.Run, members: int, split: str, folder: str) -> dict[str, Any]:
-        first = first_weights(net, weights, run.seed)
+        first = checkpoint.fresh(net.variables, weights, run.seed)
         fresh = {**memory, **{f"network/{path}": array for path, array in first.items()}}
         trainer.restart(run, fresh)
         clock = perf_counter()

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from precisions import GOOGLE, calibration_of, network_of
+from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
 from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
@@ -83,7 +83,7 @@ def main(shared):
         paths = {name: shared / file for name, file in GOOGLE.items()}
         segmenters = {name: runtime.load(path) for name, path in paths.items()}
         for size in (257, 513):
-            exact = exact_variants(network_of(size, models.SHIPPED), calibration, Path(folder))
+            exact = exact_variants(models.pretrained(size, batch_size=1), calibration, Path(folder))
             paths |= {name: path for name, (path, _) in exact.items()}
             segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
             paths |= thinner_variants(size, Path(folder))

@@ -6,8 +6,8 @@ One evaluator, the 40 VOC val photos at hand, native size, one confusion matrix 
 taken in turn, one thread unless the name says so. Int8 is calibrated on the 52 train photos and 48
 unlabelled ones, never on a val photo: once as the converter leaves it ("int8_plain") and once with
 corrected biases ("int8"). Expected with the first checkpoint: float16 and dynamic range score like
-float32, plain int8 loses 3 mIoU at 513 and corrected int8 almost none. About eight minutes on two
-quiet cores.
+float32, plain int8 loses 3 mIoU at 513 and corrected int8 almost none. About a
+quarter of an hour on two quiet cores, half of it for `--times`, which takes only those anew.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import benchmark, checkpoint, cli, export, models, ptq, results, runtime, voc
+from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
 
 SIZES = (257, 513)
 ROUNDS = 30
@@ -39,12 +39,6 @@ def calibration_of(shared):
     train = tuple(photo for photo, _ in voc.file_pairs(shared / "voc", "train"))
     more = export.draw((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
     return replace(more, photos=train + more.photos)
-
-
-def network_of(size, weights):
-    network = models.deeplab_v3_plus(size, batch_size=1)
-    checkpoint.load_weights(network, weights)
-    return network
 
 
 def contents_of(network, calibration):
@@ -107,7 +101,7 @@ def times(paths, shared, weights):
         for name in (f"float32_{size}", f"int8_{size}"):
             runs[f"{name}_2_threads"] = benchmark.file_run(paths[name], 2)
         if size == 257:
-            runs |= benchmark.keras_runs(network_of(size, weights))
+            runs |= benchmark.keras_runs(models.pretrained(size, weights, batch_size=1))
         timings = benchmark.interleave(
             runs, ROUNDS, f"float32_{size}", lambda x: tqdm(x, unit="round")
         )
@@ -127,7 +121,7 @@ def main(shared, weights, times_only):
     paths = {name: shared / file for name, file in GOOGLE.items()}
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
-            network = network_of(size, weights)
+            network = models.pretrained(size, weights, batch_size=1)
             contents = contents_of(network, calibration)
             for name, content in contents.items():
                 path = export.write(Path(folder) / f"{name}_{size}.tflite", content)

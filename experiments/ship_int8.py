@@ -17,7 +17,6 @@ from segcore import export, models, ptq
 TARGET = models.SHIPPED.with_name("deeplabv3plus_mnv2_voc_int8_257.tflite")
 
 if __name__ == "__main__":
-    network = models.deeplab_v3_plus(257, batch_size=1)
-    models.load_weights(network, models.for_size(models.read_weights(models.SHIPPED), 257))
+    network = models.pretrained(257, batch_size=1)
     content = ptq.convert(network, calibration_of(Path(sys.argv[1])))
-    print(f"{export.write(TARGET, content).name}: {len(content) / 2**20:.2f} MB")
+    print(f"{export.write(TARGET, content).name}: {len(content) / 2**20:.2f} MiB")

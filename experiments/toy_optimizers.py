@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from segcore import losses, metrics, models, results, toy, training
+from segcore import checkpoint, losses, metrics, models, results, toy, training
 from segcore.quiet import keras
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
@@ -45,9 +45,7 @@ def features() -> tuple[keras.Model, dict[str, np.ndarray]]:
 
 def objective(call: Any, batch: Any) -> Any:
     """Cross-entropy plus half of dice, as in camvid.py."""
-    logits = call([batch["deep"], batch["low"]])
-    ce, dice = losses.cross_entropy(logits, batch["mask"]), losses.dice(logits, batch["mask"])
-    return ce + 0.5 * dice, {"ce": ce, "dice": dice}
+    return losses.cross_entropy_and_dice(call([batch["deep"], batch["low"]]), batch["mask"])
 
 
 def draw(data: dict[str, np.ndarray], seed: int, step: int) -> dict[str, np.ndarray]:
@@ -66,17 +64,6 @@ def score(head: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def fresh(head: keras.Model, memory: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """`memory` of an untrained head with other random kernels: He et al.'s."""
-    rng = np.random.default_rng(seed)
-    kernels = {}
-    for v in head.trainable_variables:
-        if v.name == "kernel":
-            inputs = 9 if "depthwise" in v.path else v.shape[2]
-            kernels[f"network/{v.path}"] = rng.normal(0, np.sqrt(2 / inputs), v.shape)
-    return {**memory, **kernels}
-
-
 def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path) -> dict[str, Any]:
     """Three rates, then three seeds of the best one."""
     base = training.Run(TRIAL, RATES[name][0], name, warmup=5, l2=1e-4, average=0.9, log=10)
@@ -84,7 +71,9 @@ def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path
     memory = trainer.memory()
 
     def go(run: training.Run) -> dict[str, Any]:
-        trainer.restart(run, fresh(head, memory, run.seed))
+        first = checkpoint.fresh(head.variables, {}, run.seed)
+        named = {f"network/{path}": array for path, array in first.items()}
+        trainer.restart(run, {**memory, **named})
         folder = out / name / f"{run.rate:g}_{run.steps}_{run.seed}"
         rows = training.train(
             trainer, lambda step: draw(data, run.seed, step), folder, lambda: score(head, data)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from segcore import augment, losses, metrics, models, results, toy, training
+from segcore import augment, data, losses, metrics, models, results, toy, training
 from segcore.quiet import keras
 
 SIZE, TRAIN, VAL, BATCH = 97, 300, 60, 8
@@ -33,9 +33,7 @@ def network(seed: int) -> keras.Model:
 
 
 def objective(call: Any, batch: Any) -> Any:
-    logits = call(batch["image"])
-    ce, dice = losses.cross_entropy(logits, batch["mask"]), losses.dice(logits, batch["mask"])
-    return ce + 0.5 * dice, {"ce": ce, "dice": dice}
+    return losses.cross_entropy_and_dice(call(batch["image"]), batch["mask"])
 
 
 def draw(images: np.ndarray, masks: np.ndarray, seed: int, step: int) -> dict[str, np.ndarray]:
@@ -68,7 +66,7 @@ def main() -> None:
     options.add_argument("--trial", action="store_true", help="record nothing")
     chosen = options.parse_args()
     images, masks = toy.scenes(TRAIN + VAL, SIZE)
-    unseen = images[TRAIN:] / np.float32(127.5) - 1
+    unseen = data.signed(images[TRAIN:])
     run = training.Run(
         chosen.steps, 1e-2, warmup=chosen.steps // 20, l2=1e-4, average=0.95, every=60,
         log=20, seed=chosen.seed,

@@ -1,19 +1,23 @@
-"""The checkpoint that the course ships: one set of kernels for photos of 513 and of 257 pixels.
+"""A checkpoint for photos of 513 and of 257 pixels, by distillation: NOT the one that is shipped.
 
     KERAS_BACKEND=jax python experiments/voc21.py --shared ../shared --out runs/voc21
-    python experiments/voc21_score.py ../shared runs/voc21
+    segcore evaluate ../shared/voc --model runs/voc21/voc21.npz --size 257
 
-About 12 minutes on one H100. It starts from v0, the first DeepLabV3+ of the course, and draws the
-three atrous branches anew, which v0 had let fade. Two teachers (v0 and the DeepLabV3 it came
-from) look at every photo in three sizes, mirrored and not; the student, who sees it once, at 513 or
-at 257, learns their mean. The 178 labelled photos add cross-entropy, and lend their objects: half
-of the time they are pasted into another photo. Batch norm keeps its statistics, each size has its
-own (`fast.twin`).
+It starts from v0, the first DeepLabV3+ of the course, and draws the three atrous branches anew,
+which v0 had let fade. Two teachers (v0 and the DeepLabV3 it came from) look at every photo in three
+sizes, mirrored and not; the student, who sees it once, at 513 or at 257, learns their mean. The 178
+labelled photos add cross-entropy, and lend their objects: half of the time they are pasted into
+another photo. Batch norm keeps its statistics, each size has its own (`fast.twin`).
 
 How much of v0 is mixed in at the end is chosen on 150 unlabelled photos that were held out, by
 agreement with the teachers. So was the rate, in a first run that was cut short: after 300 steps at
 3e-5, 1e-4 and 3e-4 the agreement, the mean of both sizes, was 75.7, 77.4 and 76.9. The 40 val
 photos are not opened here.
+
+To expect: worse than v0. Our only run was cut off at 1,000 of 2,200 steps. Agreement at 257 had
+risen from 62.7 to 73.3, yet on the 40 val photos mIoU was 61.9 there (v0: 66.0) and 74.9 at 513
+(76.0). Sofas, dogs and cows were forgotten: the unlabelled photos show cars, cats, trains and
+buses, and agreement on more of the same does not notice.
 """
 
 from __future__ import annotations
@@ -32,35 +36,34 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from voc21_photos import pairs_of
 
-from segcore import augment, checkpoint, fast, losses, metrics, models, photos, results, training
+from segcore import (
+    augment,
+    checkpoint,
+    data,
+    fast,
+    losses,
+    metrics,
+    models,
+    photos,
+    results,
+    training,
+)
 
 SIZES, VIEWS = (513, 257), (385, 513, 641)
+FRESH = ("aspp1", "aspp2", "aspp3")  # how the atrous branches' names begin
 V0 = Path("weights") / "deeplabv3plus_mnv2_voc_v0.npz"
 BATCH, LABELLED, HOLD = (24, 48), (8, 16), 150
-RATES, TRIAL, SHARES = (1e-4,), 300, (0.5, 0.7, 0.85, 1.0)
+SHARES = (0.5, 0.7, 0.85, 1.0)
 RECIPE = augment.Recipe(scale=(0.75, 1.5), corner=0.5)
 RUN = training.Run(
-    TRIAL, RATES[0], encoder=0.3, clip=1.0, batch_norm="frozen", average=0.995, every=1000
+    2200, 1e-4, warmup=200, encoder=0.3, batch_norm="frozen", average=0.995, every=1000
 )
 
 
 def say(*words: Any) -> None:
     print(f"[{perf_counter():7.1f} s]", *words, flush=True)
-
-
-def files(shared: Path, limit: int) -> list[photos.Pair]:
-    """52 VOC and 126 COCO photos with masks, then 1,806 without, in the order of their names."""
-    home = shared / "voc" / "VOCdevkit" / "VOC2012"
-    names = (home / "ImageSets" / "Segmentation" / "train.txt").read_text().split()
-    pairs: list[photos.Pair] = [
-        (home / "JPEGImages" / f"{name}.jpg", home / "SegmentationClass" / f"{name}.png")
-        for name in names[:limit]
-    ]
-    for mask in sorted((shared / "coco128" / "masks").glob("*.png"))[:limit]:
-        pairs.append((next((shared / "coco128" / "images").glob(f"{mask.stem}.*")), mask))
-    rest = sorted((shared / "voc" / "unlabelled").glob("*.*"))
-    return pairs + [(photo, None) for photo in rest[: limit * 10]]
 
 
 def look(model: keras.Model, size: int, weights: Any, images: Any, contents: Any) -> Any:
@@ -119,17 +122,12 @@ def small(model: keras.Model) -> keras.Model:
 
 def student(shared: Path, seed: int) -> keras.Model:
     """Both sizes over the same kernels: v0's, and fresh atrous branches nobody listens to yet."""
-    weights, rng = checkpoint.read_weights(shared / V0), np.random.default_rng(seed)
-    for key, array in weights.items():
-        if key.startswith(("aspp1", "aspp2", "aspp3")) and key.endswith("kernel"):
-            inputs = 9 if "depthwise" in key else array.shape[2]  # He et al. 2015
-            weights[key] = rng.normal(0, np.sqrt(2 / inputs), array.shape).astype(np.float32)
-        elif key.startswith(("aspp1", "aspp2", "aspp3")):
-            weights[key] = np.full_like(array, key.endswith(("gamma", "variance")))
-    weights["concat_projection/kernel"][:, :, 512:] = 0
+    v0 = checkpoint.read_weights(shared / V0)
+    kept = {key: array for key, array in v0.items() if not key.startswith(FRESH)}
+    kept["concat_projection/kernel"][:, :, 512:] = 0
     nets = [models.deeplab_v3_plus(size) for size in SIZES]
     for net in nets:
-        checkpoint.load_weights(net, weights)
+        checkpoint.load_weights(net, checkpoint.fresh(net.variables, kept, seed))
     large = fast.fast(nets[0])
     pair = [small(large), small(fast.twin(large, nets[1]))]
     return keras.Model([net.input for net in pair], [net.output for net in pair])
@@ -140,11 +138,11 @@ def settle(network: keras.Model, sets: dict[int, photos.Photos], seed: int) -> N
     kept = {v.path: np.asarray(v) for v in network.variables}
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(sets[SIZES[0]]) - HOLD)[:256]
-    shown = ([sets[s].images[part] / np.float32(127.5) - 1 for s in SIZES]
+    shown = ([data.signed(sets[s].images[part]) for s in SIZES]
              for part in np.array_split(order, max(len(order) // 16, 1)))  # fmt: skip
     training.re_estimate(network, shown)
     for variable in network.variables:
-        if not variable.path.startswith(("aspp1", "aspp2", "aspp3")):
+        if not variable.path.startswith(FRESH):
             variable.assign(kept[variable.path])
 
 
@@ -230,7 +228,7 @@ def judge_of(network: keras.Model, sets: Any, unseen: np.ndarray, teacher: Any) 
         found: list[list[Any]] = [[], []]
         groups = [[v.value for v in group] for group in groups_of(network)]
         for part in chunks(len(unseen), 50):
-            shown = [sets[s].images[unseen[part]] / np.float32(127.5) - 1 for s in SIZES]
+            shown = [data.signed(sets[s].images[unseen[part]]) for s in SIZES]
             for kept, ids in zip(found, say_ids(*groups, shown), strict=True):
                 kept.append(np.asarray(ids))
         scores = [
@@ -248,11 +246,11 @@ def main() -> None:
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--limit", type=int, default=10_000, help="photos, for a quick look")
-    options.add_argument("--steps", type=int, default=2200)
+    options.add_argument("--steps", type=int, default=RUN.steps)
     chosen = options.parse_args()
     began = perf_counter()
     say(jax.devices()[0].device_kind)
-    pairs = files(chosen.shared, chosen.limit)
+    pairs = pairs_of(chosen.shared, chosen.limit)
     sets = {size: photos.load(pairs, size, threads=12) for size in {*SIZES, *VIEWS}}
     known, last = len(sets[SIZES[0]].masks), len(pairs) - min(HOLD, chosen.limit)
     say(known, "labelled,", last - known, "unlabelled,", len(pairs) - last, "held out")
@@ -274,22 +272,11 @@ def main() -> None:
         tuple(jnp.asarray(getattr(sets[s], k)) for k in ("images", "contents", "masks"))
         for s in SIZES]}  # fmt: skip
     judge = judge_of(network, sets, np.arange(last, len(pairs)), teacher)
-    trainer = training.Trainer(network, replace(RUN, seed=chosen.seed), objective)
-    memory, first = trainer.memory(), {v.path: np.asarray(v) for v in network.variables}
+    run = replace(RUN, seed=chosen.seed, steps=chosen.steps, warmup=chosen.steps // 11)
+    trainer = training.Trainer(network, run, objective)
+    first = {v.path: np.asarray(v) for v in network.variables}
     say("at the start", start := judge())
-    record: dict[str, Any] = {"start": start, "trials": {}, "recipe": asdict(RECIPE)}
-    for rate in RATES if len(RATES) > 1 else ():
-        run = replace(RUN, seed=chosen.seed, rate=rate, steps=TRIAL, warmup=TRIAL // 10)
-        trainer.restart(run, memory)
-        rows = training.train(trainer, lambda step: draw(chosen.seed, step, parts, fixed),
-                              chosen.out / f"rate_{rate:g}", judge)  # fmt: skip
-        record["trials"][f"{rate:g}"] = rows[-1]
-        say("trial", rate, rows[-1])
-    best = max(RATES, key=lambda rate: record["trials"].get(f"{rate:g}", {"agree": 0})["agree"])
-    steps = chosen.steps
-    run = replace(RUN, seed=chosen.seed, rate=best, steps=steps, warmup=min(200, steps // 5))
-    say("chosen", best, steps, "steps")
-    trainer.restart(run, memory)
+    record: dict[str, Any] = {"start": start, "recipe": asdict(RECIPE)}
     record["run"] = asdict(run) | {"batch": BATCH}
     clock = perf_counter()
     record["history"] = training.train(

@@ -1,11 +1,12 @@
 """The shipped network, trained on until 8 bits cost it nothing: at 513 and at 257 pixels.
 
-    KERAS_BACKEND=jax python experiments/voc21_qat.py --data ../shared --out results/runs/voc21_qat
-    python experiments/voc21_qat_score.py ../shared results/runs/voc21_qat
+    KERAS_BACKEND=jax python experiments/voc21_qat.py --shared ../shared --out runs/voc21_qat
+    python experiments/voc21_qat_score.py ../shared runs/voc21_qat
 
 The student is the network with every kernel and activation rounded; its teacher is the same network
 without rounding, looking at the same view. Photos: VOC train (52) and COCO (126) with masks, 1,806
-without, of which 100 are held out to choose the best weights by; the 40 val photos are not opened.
+without (804 of them in the recorded run), of which 100 are held out to choose the best weights by;
+the 40 val photos are not opened.
 Each size gets weights and ranges of its own: voc21_qat_513.npz, voc21_qat_257.npz, voc21_qat.json.
 Four minutes on an H100, compilation included; the second command takes ten on two cores and says
 what came of it. To see on a CPU that it runs at all: --steps 4 --limit 6 --hold 4 --part 2
@@ -26,39 +27,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from voc21_photos import pairs_of
 from voc21_qat_programs import Size, build, calibrate, correct_biases, draw, prepare, validate
 
 from segcore import checkpoint, models, photos
 from segcore.quiet import keras
 
 BEGAN = perf_counter()
-PATHS = ("data", "weights", "out")  # of one machine
+PATHS = ("shared", "weights", "out")  # of one machine
 
 
 def say(*words: Any) -> None:
     print(f"[{perf_counter() - BEGAN:6.1f} s]", *words, flush=True)
-
-
-def pairs_of(root: Path, limit: int | None) -> list[photos.Pair]:
-    """(photo, mask) of VOC train and COCO, then (photo, None), the first `limit` of each."""
-    home = next(p for p in (root / "voc/VOCdevkit/VOC2012", root / "VOCdevkit/VOC2012", root)
-                if (p / "ImageSets").is_dir())  # fmt: skip
-    names = (home / "ImageSets/Segmentation/train.txt").read_text().split()
-    voc = [(home / f"JPEGImages/{n}.jpg", home / f"SegmentationClass/{n}.png") for n in names]
-    coco = sorted((root / "coco128/masks").glob("*.png"))
-    coco = [(next((root / "coco128/images").glob(f"{m.stem}.*")), m) for m in coco]
-    rest = [(photo, None) for photo in sorted((root / "voc/unlabelled").glob("*.jpg"))]
-    return [pair for kind in (voc, coco, rest) for pair in kind[:limit]]
-
-
-def read(root: Path, size: int, limit: int | None) -> photos.Photos:
-    """All photos at `size`: from `root/photos_SIZE.npz` where somebody decoded them, else anew."""
-    ready = root / f"photos_{size}.npz"
-    if not ready.exists():
-        return photos.load(pairs_of(root, limit), size, threads=8)
-    with np.load(ready) as file:
-        return photos.Photos(file["images"], file["contents"], file["masks"],
-                             tuple(map(str, file["names"])))  # fmt: skip
 
 
 def save(each: Size, out: Path) -> None:
@@ -168,7 +148,7 @@ def train(options: argparse.Namespace, sizes: list[Size], programs: dict, log: d
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="../shared, or photos_SIZE.npz")
+    parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--weights", type=Path, default=models.SHIPPED)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[513, 257])
@@ -194,8 +174,9 @@ def main() -> None:
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
     say(jax.devices()[0].device_kind, "jax", jax.__version__, "keras", keras.__version__)
+    pairs = pairs_of(options.shared, options.limit)
     sizes = [
-        build(size, batch, options.part, options.weights, read(options.data, size, options.limit))
+        build(size, batch, options.part, options.weights, photos.load(pairs, size, threads=8))
         for size, batch in zip(options.sizes, options.batch, strict=True)
     ]
     order = np.arange(len(sizes[0].read))

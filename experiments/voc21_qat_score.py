@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from voc21_qat import pairs_of
+from voc21_photos import pairs_of
 
 from segcore import checkpoint, cli, data, export, models, ptq, qat, results, runtime, voc
 
@@ -40,9 +40,8 @@ def differences(fake, segmenter, photos):
 
 def files(size, shared, out):
     """Name → segmenter: the float network and three int8 files; the trained network beside them."""
-    fake, plain = network(size, out), models.deeplab_v3_plus(size, batch_size=1)
-    checkpoint.load_weights(plain, checkpoint.arrays_of(models.pretrained(size)))
-    calibration = export.draw([photo for photo, _ in pairs_of(shared, None)], 100)
+    fake, plain = network(size, out), models.pretrained(size, batch_size=1)
+    calibration = export.draw([photo for photo, _ in pairs_of(shared)], 100)
     contents = {
         "ptq": export.convert(plain, "int8", calibration),
         "corrected": ptq.convert(plain, calibration),
@@ -58,16 +57,15 @@ def changed(log):
     """Pixels in a hundred, of photos held out, that got another class than from the float network:
     of the network that was only calibrated, with its biases corrected, and of the trained one."""
     stages = {
-        "calibrated": log["calibrated"],
+        "calibrated": {size: found["agree"] for size, found in log["calibrated"].items()},
         "corrected": {size: log["validation"][0][size]["agree"] for size in log["best_agree"]},
         "trained": log["best_agree"],
     }
-    share = {}
-    for stage, sizes in stages.items():
-        for size, agree in sizes.items():
-            agree = agree["agree"] if isinstance(agree, dict) else agree
-            share[f"{stage}_{size}"] = round(100 - 100 * agree, 2)
-    return share
+    return {
+        f"{stage}_{size}": round(100 - 100 * agree, 2)
+        for stage, sizes in stages.items()
+        for size, agree in sizes.items()
+    }
 
 
 def measure(size, shared, out):
@@ -83,7 +81,7 @@ def measure(size, shared, out):
         for name in ("ptq", "corrected", "qat")
     }
     path = Path(found["qat"].name)
-    photos = [photo for photo, _ in pairs_of(shared, None)][:8]
+    photos = [photo for photo, _ in pairs_of(shared)][:8]
     steps = differences(fake, found["qat"], photos)
     return scores | lost | {"steps_apart": steps, "bytes": path.stat().st_size}
 
@@ -91,7 +89,6 @@ def measure(size, shared, out):
 if __name__ == "__main__":
     shared, out = Path(sys.argv[1]), Path(sys.argv[2])
     log = json.loads((out / "voc21_qat.json").read_text())
-    sizes = [int(size) for size in log["options"]["sizes"].strip("[]").split(",")]
-    values = {f"size_{size}": measure(size, shared, out) for size in sizes}
+    values = {f"size_{size}": measure(int(size), shared, out) for size in log["best_agree"]}
     values |= {"changed": changed(log), "training": log}
     print(results.record("voc21_qat", values, log["seed"]))

@@ -48,14 +48,9 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
 
 
 def objective(crop: int, call: Any, batch: Any) -> Any:
-    """Cross-entropy plus half of dice over random views, cut out on the device."""
-    images, contents, masks = batch["data"]
-    index, view = batch["index"], augment.View(*batch["view"])
-    cut = jax.vmap(lambda i, m, c, v: augment.apply(i, m, c, v, crop, jnp))
-    shown, labels = cut(images[index], masks[index], contents[index], view)
-    logits, labels = call(shown), labels.astype("int32")
-    ce, dice = losses.cross_entropy(logits, labels), losses.dice(logits, labels)
-    return ce + 0.5 * dice, {"ce": ce, "dice": dice}
+    """Cross-entropy plus half of dice over augmented crops."""
+    shown, labels = augment.cut(batch, crop)
+    return losses.cross_entropy_and_dice(call(shown), labels)
 
 
 def draw(found: photos.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:

@@ -71,12 +71,9 @@ def float16() -> Path:
     key = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
     path = vendor_live.CACHE / f"float16_{SIZE}_{key}.tflite"
     if not path.exists():
-        from segcore import checkpoint, export, models
+        from segcore import export, models
 
-        network = models.deeplab_v3_plus(SIZE, batch_size=1)
-        arrays = checkpoint.for_size(checkpoint.read_weights(CHECKPOINT), SIZE)
-        checkpoint.load_weights(network, arrays)
-        content = export.convert(network, "float16")
+        content = export.convert(models.pretrained(SIZE, batch_size=1), "float16")
         for old in path.parent.glob(f"float16_{SIZE}_*.tflite"):
             old.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)

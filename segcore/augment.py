@@ -119,6 +119,22 @@ def apply_mask(mask: Array, content: Array, view: View, size: int, xp: Any = np)
     return xp.where(inside, mask[rows][:, columns], xp.uint8(VOID))
 
 
+def cut(batch: Any, size: int) -> tuple[Array, Array]:
+    """Random views of photos that lie on an accelerator, by jax: `apply` for a whole batch.
+
+    `batch["data"]` holds images (N, S, S, 3), contents (N, 2) and masks (N, S, S); its `index` (B,)
+    says which, its `view` how → (B, size, size, 3) float32 and (B, size, size) int32.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    images, contents, masks = batch["data"]
+    index, view = batch["index"], View(*batch["view"])
+    crop = jax.vmap(lambda i, m, c, v: apply(i, m, c, v, size, jnp))
+    shown, labels = crop(images[index], masks[index], contents[index], view)
+    return shown, labels.astype("int32")
+
+
 def positions(content: Array, view: View, size: int, xp: Any = np) -> tuple[Array, Array, Array]:
     """Where each output row and column lies in the photo: (size,), (size,) float32, and which
     output pixels show the photo at all: (size, size) bool."""

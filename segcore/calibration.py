@@ -31,7 +31,7 @@ class Calibration:
         for photo in self.photos:
             image = data.read_image(photo) if isinstance(photo, str | Path) else photo
             box, _ = data.letterbox(image, size)
-            yield (box[None] / np.float32(127.5) - 1).astype(np.float32)
+            yield data.signed(box[None])
 
     def scheme(self, size: int) -> dict[str, Any]:
         """How to do it again: which photos, how many, and what was done to them. Ready for JSON."""

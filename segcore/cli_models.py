@@ -12,11 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segcore import benchmark, runtime, voc
+from segcore import benchmark, export, runtime, voc
+from segcore.metrics import MIN_PIXELS
 
-MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
 
 
 def add_commands(commands: Any) -> None:
@@ -24,19 +23,20 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("export", help="write .tflite files in several precisions")
     command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
     command.add_argument("--size", type=int, default=257, help="16k+1; default: %(default)s")
+    names = tuple(export.PRECISIONS)
     command.add_argument(
-        "--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="default: all four"
+        "--precision", nargs="+", choices=names, default=names, help="default: all four"
     )
     command.add_argument("--calibrate", metavar="DIR", help="everyday photos, wanted for int8")
     command.add_argument("--photos", type=int, default=100, help="so many; default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="draws them; default: %(default)s")
     command.add_argument(
-        "--interface", choices=("uint8", "int8", "float32"), default="uint8", help="of int8 files"
+        "--interface", choices=export.INTERFACES, default="uint8", help="of int8 files"
     )
     command.add_argument("--argmax", action="store_true", help="class ids come out, not scores")
     command.add_argument("--check", metavar="VOC_DIR", help="score each file on its val photos")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
-    command.set_defaults(run=export)
+    command.set_defaults(run=write_files)
 
     command = commands.add_parser("benchmark", help="time .tflite files against each other")
     command.add_argument("files", nargs="*", metavar="FILE.tflite")
@@ -49,17 +49,16 @@ def add_commands(commands: Any) -> None:
     command.set_defaults(run=time)
 
 
-def export(options: argparse.Namespace) -> int:
+def write_files(options: argparse.Namespace) -> int:
     """Writes deeplab_PRECISION_SIZE.tflite files and contract.json, and prints the contract."""
-    from segcore import checkpoint, models
+    from segcore import models
 
     pairs = voc.file_pairs(options.check) if options.check else []
     calibration = _calibration(options, {photo for photo, _ in pairs})
-    network = models.deeplab_v3_plus(options.size, batch_size=1)
-    checkpoint.load_weights(network, options.model or models.SHIPPED)
+    network = models.pretrained(options.size, options.model or models.SHIPPED, batch_size=1)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    paths = _write_files(options, network, calibration, out)
+    paths = _convert_all(options, network, calibration, out)
     contracts = _contracts(network, paths, pairs)
     timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in paths.items()}, 15)
     for timing in timings:
@@ -104,8 +103,6 @@ def time(options: argparse.Namespace) -> int:
 
 def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
     """The photos that --calibrate names, without those `spared` for scoring; None without int8."""
-    from segcore import export
-
     if "int8" not in options.precision:
         return None
     if not options.calibrate:
@@ -124,11 +121,11 @@ def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
     return export.draw(found, min(options.photos, len(found)), options.seed)
 
 
-def _write_files(
+def _convert_all(
     options: argparse.Namespace, network: Any, calibration: Any, out: Path
 ) -> dict[str, Path]:
     """Converts to each precision → paths by name; int8 files get corrected biases."""
-    from segcore import export, ptq
+    from segcore import ptq
 
     paths = {}
     for name in tqdm(options.precision, desc="exporting", unit="file", file=sys.stderr):
@@ -142,8 +139,6 @@ def _write_files(
 
 def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:
     """What each file holds and, given `pairs`, how its answers differ from the float network's."""
-    from segcore import export
-
     if not pairs:
         return {name: export.contents(path) for name, path in paths.items()}
     reference, held = runtime.wrap(network, "Keras"), {}

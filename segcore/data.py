@@ -74,6 +74,11 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     return box, (h, w)
 
 
+def signed(pixels: Pixels) -> NDArray[np.float32]:
+    """Bytes 0..255 of any shape → float32 -1..1, as MobileNetV2 was trained."""
+    return (pixels / np.float32(127.5) - np.float32(1)).astype(np.float32, copy=False)
+
+
 def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int]) -> Pixels:
     """What a network said about a letterboxed photo → (H, W) uint8 class ids at the native `shape`.
 

@@ -74,9 +74,9 @@ def fast(model: keras.Model, rates: Sequence[int] | None = None) -> keras.Model:
             kind = Pointwise
         return kind.from_config(config)
 
-    twin = keras.models.clone_model(model, clone_function=copy)
-    twin.set_weights(model.get_weights())
-    return twin
+    quick = keras.models.clone_model(model, clone_function=copy)
+    quick.set_weights(model.get_weights())
+    return quick
 
 
 def twin(model: keras.Model, other: keras.Model) -> keras.Model:

@@ -45,6 +45,15 @@ def dice(logits: Any, labels: Any, void: int = VOID) -> Any:
     return loss / across(ops.ones(()))  # each device holds the whole batch's: a share of it each
 
 
+def cross_entropy_and_dice(logits: Any, labels: Any) -> tuple[Any, dict[str, Any]]:
+    """Cross-entropy plus half of dice, the loss of our runs → (the sum, {"ce": ..., "dice": ...}).
+
+    `logits` (B, H, W, C), `labels` (B, H, W) ids, 255 void; all results are float32 scalars.
+    """
+    ce, overlap = cross_entropy(logits, labels), dice(logits, labels)
+    return ce + 0.5 * overlap, {"ce": ce, "dice": overlap}
+
+
 def distillation(logits: Any, teacher: Any, known: Any) -> Any:
     """Mean KL divergence from the teacher's probabilities (B, H, W, C) over the `known` pixels.
 

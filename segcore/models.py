@@ -160,12 +160,15 @@ def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
     return unit, min(2 * unit, longest), min(3 * unit, longest)
 
 
-def pretrained(size: int = 513, weights: str | Path = SHIPPED) -> keras.Model:
+def pretrained(
+    size: int = 513, weights: str | Path = SHIPPED, batch_size: int | None = None
+) -> keras.Model:
     """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict.
 
-    Phone and quality sizes share every kernel; each has its own batch norm (`for_size`).
+    Phone and quality sizes share every kernel; in a file that says so each has its
+    own batch norm (`for_size`). Set `batch_size` to export.
     """
-    model = deeplab_v3_plus(size)
+    model = deeplab_v3_plus(size, batch_size=batch_size)
     load_weights(model, for_size(read_weights(weights), size), str(weights))
     return model
 

@@ -114,7 +114,7 @@ def wrap(network: Any, name: str) -> Segmenter:
     network.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
     def infer(box: NDArray[np.uint8]) -> NDArray:
-        return network.predict_on_batch(_signed(box)[None])[0]
+        return network.predict_on_batch(data.signed(box)[None])[0]
 
     side = network.input_shape[1]
     infer(np.zeros((side, side, 3), np.uint8))  # the first call draws the graph: not to be timed
@@ -134,7 +134,7 @@ def _open_keras(path: Path, size: int | None) -> Any:
 
 def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter:
     """A `.tflite` file with one image input and one output of scores or class ids."""
-    interpreter = _interpreter(path, threads)
+    interpreter = tflite.interpreter(path, threads)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     _check_shape(path, tuple(source["shape"]), size)
     convert = _input_conversion(path, source["dtype"])
@@ -151,10 +151,6 @@ def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter
     return Segmenter(infer, int(source["shape"][1]), str(path))
 
 
-def _interpreter(path: Path, threads: int | None) -> Any:
-    return tflite.interpreter(path, threads)
-
-
 def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], NDArray]:
     """How a photo's bytes enter: as they are (uint8), shifted (int8), or in [-1, 1] (float32).
 
@@ -164,7 +160,7 @@ def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], 
     conversions = {
         np.uint8: lambda box: box,
         np.int8: lambda box: (box.astype(np.int16) - 128).astype(np.int8),
-        np.float32: _signed,
+        np.float32: data.signed,
     }
     if dtype not in conversions:
         raise ValueError(f"{path}: takes {dtype.__name__} pixels; uint8, int8 or float32 wanted")
@@ -177,11 +173,6 @@ def _check_shape(path: Path, shape: tuple[Any, ...], size: int | None) -> None:
         raise ValueError(f"{path}: takes {tuple(shape)}; one square RGB image is wanted")
     if size is not None and size != shape[1]:
         raise ValueError(f"{path}: is made for {shape[1]} pixels, --size {size} cannot change that")
-
-
-def _signed(box: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Bytes 0..255 → float32 -1..1, as MobileNetV2 was trained."""
-    return (box / np.float32(127.5) - np.float32(1)).astype(np.float32, copy=False)
 
 
 def _by(array: NDArray) -> str:

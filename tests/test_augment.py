@@ -152,3 +152,20 @@ def test_inside_tf_data_it_gives_the_same(pair):
 def test_bad_recipes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**fields)
+
+
+def test_cut_equals_apply_view_by_view():
+    jnp = pytest.importorskip("jax.numpy")
+    rng = np.random.default_rng(3)
+    images = rng.integers(0, 256, (3, 40, 40, 3), np.uint8)
+    masks = rng.integers(0, 21, (3, 40, 40), np.uint8)
+    contents = np.array([[40, 30], [20, 40], [40, 40]], np.float32)
+    index = np.array([2, 0], np.int32)
+    view = augment.draw(rng, contents[index], 33, augment.Recipe())
+    data = [jnp.asarray(array) for array in (images, contents, masks)]
+    shown, labels = augment.cut({"data": data, "index": index, "view": tuple(view)}, 33)
+    for place, photo in enumerate(index):
+        one = augment.View(*(field[place] for field in view))
+        image, mask = augment.apply(images[photo], masks[photo], contents[photo], one, 33)
+        assert np.abs(np.asarray(shown[place]) - image).max() < 1e-4
+        assert (np.asarray(labels[place]) == mask).mean() > 0.999

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import checkpoint, cli, models, runtime, toy, voc
+from segcore import checkpoint, cli, models, runtime, tflite, toy, voc
 
 PHOTO = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 
@@ -152,7 +152,7 @@ def test_a_bad_photo_does_not_stop_the_others(bad, fast, capsys, tmp_path):
 def test_model(bad, capsys, tmp_path, monkeypatch, kind):
     path, options = bad["model"][kind]
     if kind == "model-other-size":
-        monkeypatch.setattr(runtime, "_interpreter", lambda *_: Made513())
+        monkeypatch.setattr(tflite, "interpreter", lambda *_: Made513())
     said = run(capsys, "predict", png(tmp_path / "p.png"), "--out", tmp_path / "out", *options)
     assert path.name in said and not (tmp_path / "out").exists()
 

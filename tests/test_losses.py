@@ -71,3 +71,12 @@ def test_a_loss_that_is_shared_by_devices_adds_up(monkeypatch):
             monkeypatch.setattr(losses, "across", lambda x, answers=answers: next(answers))
             shares.append(float(loss(*half)))
         assert sum(shares) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_runs_loss_is_cross_entropy_plus_half_of_dice():
+    rng = np.random.default_rng(5)
+    logits, labels = rng.normal(size=(2, 6, 6, 4)), rng.integers(0, 4, (2, 6, 6))
+    total, parts = losses.cross_entropy_and_dice(logits, labels)
+    ce, dice = float(losses.cross_entropy(logits, labels)), float(losses.dice(logits, labels))
+    assert float(total) == pytest.approx(ce + dice / 2, rel=1e-6)
+    assert {key: float(value) for key, value in parts.items()} == {"ce": ce, "dice": dice}

@@ -76,7 +76,7 @@ def test_tflite_input_and_output_types(monkeypatch, tmp_path):
         (np.int8, 1 / 127.5, -0.5),
     ]:
         fake = FakeInterpreter(dtype)
-        monkeypatch.setattr(runtime, "_interpreter", lambda path, threads, fake=fake: fake)
+        monkeypatch.setattr(runtime.tflite, "interpreter", lambda path, threads, fake=fake: fake)
         (tmp_path / "m.tflite").touch()
         answer = runtime.load(tmp_path / "m.tflite").infer(box)
         seen = (fake.seen[0].astype(float) - zero) * scale
