@@ -52,7 +52,7 @@ export function speakClasses(found, classes, view, now = performance.now()) {
   view.describe(text ? `Picture with mask: ${text}` : "Picture: only background found");
 }
 
-/** Fills the table of times from a Meter. A single frame has no frames a second. */
+/** Fills the table of times from a Meter. A single frame has no rate, and needs no p50 explained. */
 export function showTimes(meter, moving) {
   const summary = meter.summary();
   for (const [step, { p50, p90 }] of Object.entries(summary)) {
@@ -62,7 +62,7 @@ export function showTimes(meter, moving) {
   const rate = moving ? meter.rate() : NaN;
   find("#rate").textContent = Number.isNaN(rate) ? "" : `${rate.toFixed(1)} frames a second.`;
   find("#frames").textContent = meter.count;
-  find("#explain").hidden = meter.count === 0;
+  find("#explain").hidden = meter.count < 2;
 }
 
 /** The share of pixels that differ between the two networks, or nothing. */
