@@ -133,11 +133,11 @@ def student(shared: Path, seed: int) -> keras.Model:
     return keras.Model([net.input for net in pair], [net.output for net in pair])
 
 
-def settle(network: keras.Model, sets: dict[int, photos.Photos], seed: int) -> None:
-    """Statistics for the fresh branches, from 256 training photos."""
+def settle(network: keras.Model, sets: dict[int, photos.Photos], last: int, seed: int) -> None:
+    """Statistics for the fresh branches, from 256 of the first `last` photos."""
     kept = {v.path: np.asarray(v) for v in network.variables}
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(sets[SIZES[0]]) - HOLD)[:256]
+    order = rng.permutation(last)[:256]
     shown = ([data.signed(sets[s].images[part]) for s in SIZES]
              for part in np.array_split(order, max(len(order) // 16, 1)))  # fmt: skip
     training.re_estimate(network, shown)
@@ -252,7 +252,7 @@ def main() -> None:
     say(jax.devices()[0].device_kind)
     pairs = pairs_of(chosen.shared, chosen.limit)
     sets = {size: photos.load(pairs, size, threads=12) for size in {*SIZES, *VIEWS}}
-    known, last = len(sets[SIZES[0]].masks), len(pairs) - min(HOLD, chosen.limit)
+    known, last = len(sets[SIZES[0]].masks), len(pairs) - min(HOLD, chosen.limit // 2)
     say(known, "labelled,", last - known, "unlabelled,", len(pairs) - last, "held out")
     keras.config.set_dtype_policy("mixed_bfloat16")
     teacher = jax.block_until_ready(teach(chosen.shared, sets))
@@ -266,7 +266,7 @@ def main() -> None:
     }
     say("taught", [len(c) for c in parts["labelled"]], [len(c) for c in parts["rest"]])
     network = student(chosen.shared, chosen.seed)
-    settle(network, sets, chosen.seed)
+    settle(network, sets, last, chosen.seed)
     say("student settled")
     fixed = {"teacher": teacher, "data": [
         tuple(jnp.asarray(getattr(sets[s], k)) for k in ("images", "contents", "masks"))
