@@ -49,7 +49,8 @@ def networks(size, aligned, shared):
     v3 = models.deeplab_v3(size, aligned=aligned)
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     plus = models.deeplab_v3_plus(size, wiring=models.Wiring(aligned=aligned))
-    checkpoint.load_weights(plus, models.SHIPPED)
+    same = checkpoint.for_size(checkpoint.read_weights(models.SHIPPED), 513)  # whatever the size
+    checkpoint.load_weights(plus, same)
     return v3, plus
 
 

@@ -15,15 +15,17 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def load_weights(model: Any, source: str | Path | Arrays, name: str = "weights") -> None:
-    """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping called
-    `name` in messages.
+    """Fills `model` from `source`: an .npz of `layer/variable` arrays, of which those `for_size`
+    count, or such a mapping called `name` in messages.
 
     Every variable must be found exactly once. Raises FileNotFoundError, or ValueError naming the
     first variable that is missing, superfluous or of another shape. The model is only touched when
     everything fits.
     """
-    name = name if isinstance(source, Mapping) else str(source)
-    arrays = source if isinstance(source, Mapping) else read_weights(source)
+    if isinstance(source, Mapping):
+        arrays = source
+    else:
+        arrays, name = for_size(read_weights(source), model.input_shape[1]), str(source)
     variables = variables_of(model)
     _check_fit(name, arrays, variables)
     for key, variable in variables.items():
@@ -73,10 +75,12 @@ def fresh(variables: Sequence[Any], start: Arrays, seed: int) -> dict[str, np.nd
 
 
 def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
-    """The arrays of one input size, from a file in which a second size has layers of its own.
+    """The arrays of one input `size`, from a file in which a second size has some of its own.
 
-    Such a layer has the size behind its name: `bn_Conv1_257/gamma` takes the place of
+    Their layers have the size behind their names: `bn_Conv1_257/gamma` takes the place of
     `bn_Conv1/gamma` for pictures of up to 1.4 times 257 pixels, and is left out for larger ones.
+    What a channel means is common to all sizes; how often it speaks is not (Wang et al. 2020,
+    Resolution Switchable Networks), nor how many pixels away its neighbours are.
     """
     plain: dict[str, np.ndarray] = {}
     for key, array in arrays.items():

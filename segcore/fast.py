@@ -39,17 +39,6 @@ class ShiftedDepthwise(keras.layers.DepthwiseConv2D):
         return shifted_depthwise(inputs, self.kernel, self.strides[0], self.dilation_rate[0])
 
 
-class Again(keras.Layer):
-    """Another depthwise layer's kernel, spread by another atrous `rate`."""
-
-    def __init__(self, source: keras.layers.DepthwiseConv2D, rate: int) -> None:
-        super().__init__(name=f"{source.name}_rate{rate}")
-        self.source, self.rate = source, rate
-
-    def call(self, inputs: Any) -> Any:
-        return shifted_depthwise(inputs, self.source.kernel, 1, self.rate)
-
-
 class Pointwise(keras.layers.Conv2D):
     """A 1×1 convolution as the matrix product that it is: nothing for a compiler to try out."""
 
@@ -77,28 +66,3 @@ def fast(model: keras.Model, rates: Sequence[int] | None = None) -> keras.Model:
     quick = keras.models.clone_model(model, clone_function=copy)
     quick.set_weights(model.get_weights())
     return quick
-
-
-def twin(model: keras.Model, other: keras.Model) -> keras.Model:
-    """`other`, the same network at another size, over the kernels of a `fast` `model`.
-
-    Convolutions are shared, batch norm is `other`'s own: what a channel means is common to all
-    sizes, how often it speaks is not (Wang et al. 2020, Resolution Switchable Networks). Names get
-    the size behind them: bn_Conv1_257.
-    """
-    size = other.input_shape[1]
-
-    def copy(layer: keras.Layer) -> keras.Layer:
-        if not isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            return type(layer).from_config(layer.get_config() | {"name": f"{layer.name}_{size}"})
-        shared = model.get_layer(layer.name)
-        if layer.dilation_rate == shared.dilation_rate:
-            return shared
-        return Again(shared, layer.dilation_rate[0])
-
-    images = keras.Input(other.input_shape[1:], name=f"{other.input.name}_{size}")
-    net = keras.models.clone_model(other, input_tensors=images, clone_function=copy)
-    for layer in other.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            net.get_layer(f"{layer.name}_{size}").set_weights(layer.get_weights())
-    return net

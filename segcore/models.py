@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import blocks
-from segcore.checkpoint import for_size, load_weights, read_weights
+from segcore.checkpoint import load_weights
 from segcore.quiet import keras
 from segcore.voc import NUM_CLASSES
 
@@ -165,11 +165,11 @@ def pretrained(
 ) -> keras.Model:
     """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict.
 
-    Phone and quality sizes share every kernel; in a file that says so each has its
-    own batch norm (`for_size`). Set `batch_size` to export.
+    Phone and quality sizes share nearly all weights; batch norm and depthwise kernels
+    are each size's own where the file has them (`checkpoint.for_size`). Set `batch_size` to export.
     """
     model = deeplab_v3_plus(size, batch_size=batch_size)
-    load_weights(model, for_size(read_weights(weights), size), str(weights))
+    load_weights(model, weights)
     return model
 
 

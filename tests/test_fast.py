@@ -54,29 +54,3 @@ def test_a_crop_takes_the_rates_of_the_whole_picture():
     assert found == [(2, 2), (4, 4), (5, 5)]
     block = plain.get_layer("block_14_depthwise").dilation_rate
     assert crop.get_layer("block_14_depthwise").dilation_rate == block
-
-
-def test_twin_is_the_other_size_over_the_same_kernels():
-    large, small = (models.deeplab_v3_plus(size, 5, wiring=NARROW) for size in (129, 65))
-    scatter(small, seed=1)
-    model = fast.fast(large)
-    net = fast.twin(model, small)
-    kernels = {v.path for v in model.variables if v.name in ("kernel", "bias")}
-    assert kernels == {v.path for v in net.variables if v.name in ("kernel", "bias")}
-    ids = {id(v) for v in model.variables}
-    assert all((id(v) in ids) == (v.path in kernels) for v in net.variables)
-    for layer in small.layers:  # give `small` the shared kernels: then they must agree
-        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
-            layer.set_weights(model.get_layer(layer.name).get_weights())
-    images = toy.scenes(2, size=65)[0] / np.float32(127.5) - 1
-    np.testing.assert_allclose(net(images), small(images), atol=1e-4)
-    assert net.get_layer("bn_Conv1_65").name != model.get_layer("bn_Conv1").name
-    both = keras.Model([model.input, net.input], [model.output, net.output])
-    paths = [v.path for v in both.variables]
-    assert (
-        len(paths)
-        == len(set(paths))
-        == len(model.variables)
-        + 4 * 0
-        + sum(len(x.weights) for x in net.layers if isinstance(x, layers.BatchNormalization))
-    )

@@ -99,6 +99,21 @@ def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
         checkpoint.load_weights(model, tmp_path / "less.npz")
 
 
+def test_a_file_may_hold_layers_of_its_own_for_a_second_size(tmp_path):
+    arrays = checkpoint.arrays_of(models.deeplab_v3_plus(33, wiring=models.Wiring(width=0.35)))
+    kernel = np.full(arrays["aspp2_depthwise/kernel"].shape, 7.0)
+    own = {"bn_Conv1_49/gamma": np.full(16, 3.0), "aspp2_depthwise_49/kernel": kernel}
+    checkpoint.write_weights(arrays | own, tmp_path / "two.npz")
+    for size, expected in ((33, 3.0), (65, 3.0), (81, 1.0)):  # 1.4 × 49 = 68.6
+        model = models.deeplab_v3_plus(size, wiring=models.Wiring(width=0.35))
+        checkpoint.load_weights(model, tmp_path / "two.npz")
+        assert (model.get_layer("bn_Conv1").get_weights()[0] == expected).all(), size
+        assert (model.get_layer("aspp2_depthwise").get_weights()[0] == 7).all() == (size < 69)
+    checkpoint.write_weights(arrays | {"bn_Conv9_49/gamma": np.ones(16)}, tmp_path / "odd.npz")
+    with pytest.raises(ValueError, match="bn_Conv9_49/gamma has no place in this model"):
+        checkpoint.load_weights(model, tmp_path / "odd.npz")
+
+
 def test_float16_refuses_to_overflow(tmp_path):
     with pytest.raises(ValueError, match="too large for float16"):
         checkpoint.write_weights({"a/kernel": np.array([1e6])}, tmp_path / "w.npz")
