@@ -48,6 +48,8 @@ def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
     names = _output_names(options.photos)
+    if options.model is None and options.size in (None, 257):
+        options.model = runtime.PHONE  # an answer within a second, and no TensorFlow for it
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)
     failed = written = 0
@@ -115,14 +117,14 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("predict", help="segment photos: a mask and an overlay for each")
     command.add_argument("photos", nargs="+", metavar="PHOTO")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
-    _add_model_options(command)
+    _add_model_options(command, "the int8 file for 257; with --size 513 the float network")
     command.set_defaults(run=predict)
 
     command = commands.add_parser("evaluate", help="score a model on a VOC folder")
     command.add_argument("folder", metavar="VOC_DIR", help="e.g. VOCdevkit/VOC2012")
     command.add_argument("--split", default="val", help="list of photos; default: %(default)s")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    _add_model_options(command)
+    _add_model_options(command, "the float network, at 513")
     command.set_defaults(run=evaluate)
 
     command = commands.add_parser("download", help="fetch a data set")
@@ -134,17 +136,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_model_options(command: argparse.ArgumentParser) -> None:
+def _add_model_options(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
-        "--model", metavar="FILE", help=".tflite, .npz or .keras; default: shipped"
+        "--model", metavar="FILE", help=f".tflite, .npz or .keras; default: {default}"
     )
-    command.add_argument("--size", type=int, choices=runtime.SIZES, help="default: 513")
+    command.add_argument("--size", type=int, choices=runtime.SIZES, help="of the network's input")
     command.add_argument("--threads", type=int, help="for .tflite; default: the runtime's choice")
 
 
 def _load(options: argparse.Namespace) -> runtime.Segmenter:
     """The segmenter that the options name; a person at a terminal is told what takes so long."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and Path(options.model or "").suffix != ".tflite":
         print("loading the network, about ten seconds ...", file=sys.stderr)
     return runtime.load(options.model, options.size, options.threads)
 

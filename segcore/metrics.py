@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segcore.voc import NUM_CLASSES, VOID
 
@@ -73,6 +72,8 @@ def boundary_band(labels: NDArray, width: int) -> NDArray[np.bool_]:
     if width < 1:
         raise ValueError(f"width must be 1 pixel or more, not {width}")
     side = 2 * width + 1
+    from scipy import ndimage  # half of `segcore predict`'s start otherwise
+
     return ndimage.maximum_filter(labels, side) != ndimage.minimum_filter(labels, side)
 
 

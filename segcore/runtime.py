@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from segcore import data, metrics, tflite, voc
 
 SIZES = (257, 513)  # for phones, for quality
+PHONE = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc_int8_257.tflite"
 
 
 @dataclass(frozen=True)

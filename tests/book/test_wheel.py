@@ -78,3 +78,18 @@ def test_installed_command_segments_a_photo(installed, tmp_path):
     done = run(installed, tmp_path, "-m", "segcore", "predict", "chelsea.png", "--size", "257")
     assert done.returncode == 0, done.stderr
     assert "cat" in done.stdout
+
+
+def test_predict_answers_without_a_training_framework(installed, tmp_path):
+    import skimage.data
+    from PIL import Image
+
+    Image.fromarray(skimage.data.chelsea()).save(tmp_path / "chelsea.png")
+    code = (
+        "import sys; from segcore import cli; code = cli.main(['predict', 'chelsea.png']);"
+        "print('loaded', sorted({'tensorflow', 'keras', 'jax', 'scipy'} & set(sys.modules)));"
+        "sys.exit(code)"
+    )
+    done = run(installed, tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "cat" in done.stdout and "loaded []" in done.stdout

@@ -1,0 +1,43 @@
+"""How long a new process takes until a photo is segmented: the int8 file, and Keras' network.
+
+`make bench` runs it; it writes results/cold_start.json. Each round starts `segcore predict` on
+a drawn scene of 500×375 pixels once in each way, from the process's start to its
+end, files written; the first round warms the disk's cache and is left out; medians.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from tqdm import tqdm
+
+from segcore import models, results, toy
+
+ROUNDS = 8
+WAYS = {"int8": [], "keras": ["--model", str(models.SHIPPED), "--size", "257"]}
+
+
+def seconds(folder: Path, options: list[str]) -> float:
+    """One cold start, in seconds."""
+    command = [sys.executable, "-m", "segcore", "predict", "photo.png", "--out", "out", *options]
+    began = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    times: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as place:
+        Image.fromarray(toy.scene(0)[0]).resize((500, 375)).save(Path(place) / "photo.png")
+        for turn in tqdm(range(ROUNDS + 1), unit="round"):
+            for way, options in WAYS.items():
+                spent = seconds(Path(place), options)
+                if turn:
+                    times[way].append(spent)
+    values = {way: round(statistics.median(found), 2) for way, found in times.items()}
+    values["rounds"] = ROUNDS
+    print(results.record("cold_start", values), values)
