@@ -3,7 +3,7 @@
     python experiments/ship_int8.py ../shared
 
 Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected (as "int8_257" in
-results/precisions.json). The live page, the chapters and `segcore predict --model` use it. Run it
+results/precisions.json). The live page, the chapters and `segcore predict` use it. Run it
 after every change of the checkpoint. Half a minute on two cores.
 """
 

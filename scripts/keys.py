@@ -1,4 +1,4 @@
-"""Recorded numbers in prose: `{{voc40.v0_513.miou:.1f}}` becomes the value recorded there."""
+"""Recorded numbers in prose: `{{voc40.shipped_513.miou:.1f}}` becomes the value recorded there."""
 
 from __future__ import annotations
 
