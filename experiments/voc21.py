@@ -18,7 +18,7 @@ Robust fine-tuning of zero-shot models): the share with the best mIoU against th
 losses were set by hand and not searched; the 40 val photos are not opened here.
 
 To expect on those 40: 68.1 mIoU at 257 (v0: 66.0) and 93.0 % of the pixels (91.6). Ten of twelve
-classes gain; sofa and horse lose, each a photo or two. The goal of 71 was not reached.
+classes gain; sofa (three photos) and horse (one) lose. The goal of 71 was not reached.
 About 50 minutes on two cores, a fifth of it for the teachers, whose answers are kept in `out`.
 """
 
