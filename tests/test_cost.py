@@ -93,7 +93,8 @@ def _stack(layers, size):
 
 def _reach_by_gradient(model):
     """Rows of the input that move the centre cell, counted one by one with TensorFlow's tape."""
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     x = tf.Variable(tf.fill((1, *model.input_shape[1:]), 1e-4))
     with tf.GradientTape() as tape:
         y = model(x, training=False)

@@ -94,7 +94,7 @@ def test_bilinear_equals_pillow(shape):
     values = np.random.default_rng(0).random((20, 30, 1), np.float32)
     ours = data._resize_bilinear(values, *shape)[..., 0]
     if shape[0] < 20:
-        pytest.importorskip("scipy")  # Pillow averages when it shrinks; scipy samples, as we do
+        # Pillow averages when it shrinks; scipy samples, as we do
         from scipy.ndimage import map_coordinates
 
         grid = [(np.arange(n) + 0.5) * o / n - 0.5 for n, o in zip(shape, (20, 30), strict=True)]

@@ -75,12 +75,7 @@ def test_good_chapter_passes(rule, tmp_path):
         (chapter_rules.exercises, "01-b", "02-b", "not of this chapter"),
         (chapter_rules.exercises, 'check("01-b", 1)', "done()", "no solution cell checks 01-b"),
         (chapter_rules.exercises, "take away", "remember", "take away"),
-        (
-            chapter_rules.numbers,
-            "{{voc40.photos:.1f}}",
-            "76.0",
-            "line 8: '76.0' is typed in",
-        ),
+        (chapter_rules.numbers, "{{voc40.photos:.1f}}", "76.0", "line 8: '76.0' is typed in"),
         (chapter_rules.numbers, "word word", "83 % word", "'83 %' is typed in"),
         (chapter_rules.numbers, "word word", "takes 12 ms word", "'12 ms' is typed in"),
         (chapter_rules.numbers, "word word", "1,200.5 word", "'1,200.5' is typed in"),
