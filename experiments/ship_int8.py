@@ -12,11 +12,9 @@ from pathlib import Path
 
 from precisions import calibration_of
 
-from segcore import export, models, ptq
-
-TARGET = models.SHIPPED.with_name("deeplabv3plus_mnv2_voc_int8_257.tflite")
+from segcore import export, models, ptq, runtime
 
 if __name__ == "__main__":
     network = models.pretrained(257, batch_size=1)
     content = ptq.convert(network, calibration_of(Path(sys.argv[1])))
-    print(f"{export.write(TARGET, content).name}: {len(content) / 2**20:.2f} MiB")
+    print(f"{export.write(runtime.PHONE, content).name}: {len(content) / 2**20:.2f} MiB")

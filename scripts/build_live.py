@@ -23,9 +23,7 @@ import vendor_live
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "book" / "live"
-WEIGHTS = ROOT / "segcore" / "weights"
-INT8 = WEIGHTS / "deeplabv3plus_mnv2_voc_int8_257.tflite"
-CHECKPOINT = WEIGHTS / "deeplabv3plus_mnv2_voc.npz"
+CHECKPOINT = ROOT / "segcore" / "weights" / "deeplabv3plus_mnv2_voc.npz"
 ICON = ROOT / "book" / "assets" / "favicon.svg"
 EXPORTERS = ("checkpoint.py", "export.py", "models.py")  # what else decides the float16 file
 SIZE = 257
@@ -47,6 +45,8 @@ PATTERNS = {
 
 def build(folder: Path) -> None:
     """Fills `folder` with the finished page."""
+    from segcore import runtime
+
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder)
     try:
@@ -56,7 +56,7 @@ def build(folder: Path) -> None:
         print(f"{reason}; the live page will use its CDN.", flush=True)
         vendored = False
     (folder / "models").mkdir()
-    shutil.copy(INT8, folder / "models" / "int8.tflite")
+    shutil.copy(runtime.PHONE, folder / "models" / "int8.tflite")
     shutil.copy(float16(), folder / "models" / "float16.tflite")
     write_samples(folder / "samples")
     draw_icons(folder)
