@@ -1,8 +1,8 @@
 """How long a new process takes until a photo is segmented: the int8 file, and Keras' network.
 
-`make bench` runs it; it writes results/cold_start.json. Each round starts `segcore predict` on
-a drawn scene of 500×375 pixels once in each way, from the process's start to its
-end, files written; the first round warms the disk's cache and is left out; medians.
+`make bench` runs it; it writes results/cold_start.json. Each round starts `segcore predict` on a
+drawn scene of 500×375 pixels, once in each way; what counts is the time from the process's start
+to its end, files written, and of that the median. The first round only warms the disk's cache.
 """
 
 import statistics

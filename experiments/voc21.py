@@ -87,8 +87,7 @@ def small(size: int, arrays: checkpoint.Arrays) -> keras.Model:
     """DeepLabV3+ without its last enlargement: one score vector for every fourth pixel."""
     model = models.deeplab_v3_plus(size)
     checkpoint.load_weights(model, arrays)
-    last = next(layer for layer in model.layers if layer.name.startswith("logits_up"))
-    net = keras.Model(model.input, last.input)
+    net = keras.Model(model.input, model.get_layer("logits").output)
     net.compile(jit_compile=False)
     return net
 

@@ -7,6 +7,7 @@ The student is the network with every kernel and activation rounded; its teacher
 without rounding, looking at the same view. Photos: VOC train (52) and COCO (126) with masks, 1,806
 without (804 of them in the recorded run), of which 100 are held out to choose the best weights by;
 the 40 val photos are not opened.
+The recorded run began with the checkpoint before voc21.py, whose 513 is the same and 257 is not.
 Each size gets weights and ranges of its own: voc21_qat_513.npz, voc21_qat_257.npz, voc21_qat.json.
 Four minutes on an H100, compilation included; the second command takes ten on two cores and says
 what came of it. To see on a CPU that it runs at all: --steps 4 --limit 6 --hold 4 --part 2

@@ -48,7 +48,7 @@ def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
     names = _output_names(options.photos)
-    if options.model is None and options.size in (None, 257):
+    if options.model is None and options.size != max(runtime.SIZES):
         options.model = runtime.PHONE  # an answer within a second, and no TensorFlow for it
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)

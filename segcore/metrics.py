@@ -71,9 +71,9 @@ def boundary_band(labels: NDArray, width: int) -> NDArray[np.bool_]:
     """
     if width < 1:
         raise ValueError(f"width must be 1 pixel or more, not {width}")
-    side = 2 * width + 1
-    from scipy import ndimage  # half of `segcore predict`'s start otherwise
+    from scipy import ndimage  # at the top it would slow the start of `segcore predict`
 
+    side = 2 * width + 1
     return ndimage.maximum_filter(labels, side) != ndimage.minimum_filter(labels, side)
 
 
