@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=jax python experiments/camvid_adam.py --shared ../shared --out runs/camvid
 
-About ten minutes on one H100 with the other two beside it. The result to expect stands in
+About 17 minutes on one H200 with the other two beside it. The result to expect stands in
 results/camvid.json under "adam".
 """
 
