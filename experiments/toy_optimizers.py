@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,13 @@ def score(head: keras.Model, data: dict[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path) -> dict[str, Any]:
+def compete(
+    name: str, head: keras.Model, data: dict[str, np.ndarray], chosen: argparse.Namespace
+) -> dict[str, Any]:
     """Three rates, then three seeds of the best one."""
-    base = training.Run(TRIAL, RATES[name][0], name, warmup=5, l2=1e-4, average=0.9, log=10)
+    base = training.Run(
+        TRIAL, RATES[name][0], name, warmup=5, l2=1e-4, average=0.9, log=10, seed=chosen.seed
+    )
     trainer = training.Trainer(head, base, objective)
     memory = trainer.memory()
 
@@ -76,10 +81,9 @@ def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path
         first = checkpoint.fresh(head.variables, {}, run.seed)
         named = {f"network/{path}": array for path, array in first.items()}
         trainer.restart(run, {**memory, **named})
-        folder = out / name / f"{run.rate:g}_{run.steps}_{run.seed}"
-        rows = training.train(
-            trainer, lambda step: draw(data, run.seed, step), folder, lambda: score(head, data)
-        )
+        folder = chosen.out / name / f"{run.rate:g}_{run.steps}_{run.seed}"
+        batches, judge = partial(draw, data, run.seed), partial(score, head, data)
+        rows = training.train(trainer, batches, folder, judge, resume=chosen.resume)
         print(name, run.rate, "seed", run.seed, {k: round(v, 2) for k, v in rows[-1].items()})
         return {"miou": rows[-1]["miou"], "accuracy": rows[-1]["accuracy"], "history": rows}
 
@@ -87,7 +91,7 @@ def compete(name: str, head: keras.Model, data: dict[str, np.ndarray], out: Path
     best = max(trials, key=trials.__getitem__)
     final = {
         str(seed): go(replace(base, rate=best, steps=FINAL, every=40, seed=seed))
-        for seed in range(3)
+        for seed in range(chosen.seed, chosen.seed + 3)
     }
     found = [run["miou"] for run in final.values()]
     spread = {"mean": float(np.mean(found)), "low": min(found), "high": max(found)}
@@ -101,13 +105,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=Path("runs/toy_optimizers"))
     options.add_argument("--only", choices=training.OPTIMIZERS, help="record nothing")
+    options.add_argument("--seed", type=int, default=0, help="the first of the three")
+    options.add_argument("--resume", action="store_true", help="go on with what --out holds")
     chosen = options.parse_args()
-    shutil.rmtree(chosen.out, ignore_errors=True)  # three minutes: begun anew, never resumed
+    if not chosen.resume:
+        shutil.rmtree(chosen.out, ignore_errors=True)
     head, data = features()
     names = [chosen.only] if chosen.only else training.OPTIMIZERS
-    values = {name: compete(name, head, data, chosen.out) for name in names}
+    values = {name: compete(name, head, data, chosen) for name in names}
     if not chosen.only:
-        print(results.record("toy_optimizers", values))
+        print(results.record("toy_optimizers", values, seed=chosen.seed))
 
 
 if __name__ == "__main__":
