@@ -13,7 +13,7 @@ Google's, scored and timed in one run.
 To expect: 74.6 mIoU and 94.5 % of the pixels in 0.87 of the time of Google's file, which has 74.9
 and 93.8 %. Without teaching, the pruned head agrees with the whole one to 73 mIoU, with it to 86. A
 first try, which learnt voc21's two teachers and the labels from one view of each photo, came to
-73.0 on the 40; so they were looked at twice. Half an hour on two cores, 9 GB of memory.
+73.0 on the 40; so they were looked at twice. Half an hour on two cores, some 12 GB of memory.
 """
 
 from __future__ import annotations
