@@ -84,12 +84,6 @@ def network() -> keras.Model:
     return fast.fast(plain, rates=models.atrous_rates(SIZE))
 
 
-def objective(call: Any, batch: Any) -> Any:
-    """Cross-entropy plus half of dice over augmented crops."""
-    shown, labels = augment.cut(batch, CROP)
-    return losses.cross_entropy_and_dice(call(shown), labels)
-
-
 def draw(budget: Budget, seed: int, data: Any, contents: np.ndarray, step: int) -> dict[str, Any]:
     """The batch of `step`: every epoch in its own order."""
     batch = min(budget.batch, len(contents))
@@ -165,7 +159,7 @@ def compete(name: str, doc: str) -> None:
     score = scorer(plain)
     base = training.Run(budget.trial, RATES[name][0], name, encoder=0.5, l2=1e-4, average=0.995,
                         every=budget.trial)  # fmt: skip
-    trainer = training.Trainer(net, base, objective)
+    trainer = training.Trainer(net, base, losses.on_views(CROP))
     memory = trainer.memory()
     record: dict[str, Any] = {
         "provenance": results.provenance(device=jax.devices()[0].device_kind),

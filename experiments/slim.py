@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from precisions import GOOGLE, calibration_of
+from scipy.special import softmax
 from tqdm import tqdm
-from voc21 import LARGE, V0, Photo, photos_of, showing, view_of
+from voc21 import LARGE, V0, Photo, chooser, photos_of, view_of
 
 from segcore import (
     benchmark,
@@ -46,13 +47,14 @@ from segcore import (
 )
 from segcore.quiet import keras
 
-FILTERS, BATCH, LABELLED, BY_CLASS, ROUNDS = 128, 8, 2, 4, 30
+FILTERS, BATCH, VIEWS, ROUNDS = 128, 8, 2, 30
 BRANCHES = ("aspp_pool", "aspp0", "aspp1_pointwise", "aspp2_pointwise", "aspp3_pointwise")
 RUN = training.Run(600, 1e-3, warmup=30, batch_norm="frozen", average=0.99, log=20, every=250)
 
 
 class View(NamedTuple):
-    """What the encoder says of a view, in float16, and what the head should."""
+    """What the encoder and the whole head say of a view, in float16; `known` is false on padding,
+    `labels` are those of the photo, all void where it has none."""
 
     features: np.ndarray
     low: np.ndarray
@@ -61,19 +63,22 @@ class View(NamedTuple):
     labels: np.ndarray
 
 
+def parts(network: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """DeepLabV3+ → its encoder, and its head up to the scores at every fourth pixel."""
+    return training.split(keras.Model(network.input, network.get_layer("logits").output))
+
+
 def views_of(photos: list[Photo], full: keras.Model, seed: int) -> list[View]:
     """One random view of each photo, as features, and what the whole head says of it."""
-    names = ("block_16_project_BN", models.LOW_LEVEL, "logits")
-    teacher = keras.Model(full.input, [full.get_layer(name).output for name in names])
-    teacher.compile(jit_compile=False)
+    encoder, head = parts(full)
+    for model in (encoder, head):
+        model.compile(jit_compile=False)
     found = []
     for index, photo in enumerate(tqdm(photos, unit="photo", desc="encoding")):
         image, _, known, labels = view_of(photo, np.random.default_rng((seed, index)), LARGE)
-        features, low, scores = (x[0] for x in teacher.predict_on_batch(image[None]))
-        odds = np.exp(scores - scores.max(-1, keepdims=True))
-        wanted = odds / odds.sum(-1, keepdims=True)
-        half = [part.astype("f2") for part in (features, low, wanted)]
-        found.append(View(*half, known, labels))
+        features = encoder.predict_on_batch(image[None])
+        said = (*features, softmax(head.predict_on_batch(features), axis=-1))
+        found.append(View(*(part[0].astype("f2") for part in said), known, labels))
     return found
 
 
@@ -94,9 +99,10 @@ def pruned(arrays: checkpoint.Arrays, filters: int) -> dict[str, np.ndarray]:
         kernel = arrays[f"{layer}/kernel"]
         kernel = kernel if inputs is None else kernel[:, :, inputs]
         kept[f"{layer}/kernel"] = kernel if outputs is None else kernel[..., outputs]
-        through = inputs if layer.endswith("depthwise") else outputs
-        for key in ("gamma", "beta", "moving_mean", "moving_variance") if layer != "logits" else ():
-            kept[f"{layer}_BN/{key}"] = arrays[f"{layer}_BN/{key}"][through]
+        through = inputs if outputs is None else outputs
+        for key in arrays:
+            if key.startswith(f"{layer}_BN/"):
+                kept[key] = arrays[key][through]
 
     def heard_by(layer: str) -> np.ndarray:
         return arrays[f"{layer}/kernel"][0, 0]
@@ -107,25 +113,20 @@ def pruned(arrays: checkpoint.Arrays, filters: int) -> dict[str, np.ndarray]:
     heard = heard_by("decoder1_pointwise")[:wide, middle]
     mixed = loudest("concat_projection_BN", heard)
     joined = np.r_[mixed, wide : len(heard_by("decoder1_pointwise"))]  # the low level stays whole
-    parts = []
+    ends = []
     for place, branch in enumerate(BRANCHES):
-        listening = heard_by("concat_projection")[place * wide : (place + 1) * wide][:, mixed]
-        parts.append(loudest(f"{branch}_BN", listening))
-        keep(branch, None, parts[-1])
-    ends = np.concatenate([place * wide + part for place, part in enumerate(parts)])
-    keep("concat_projection", ends, mixed)
+        begin = place * wide  # of this branch among all that are joined
+        listening = heard_by("concat_projection")[begin : begin + wide][:, mixed]
+        end = loudest(f"{branch}_BN", listening)
+        keep(branch, None, end)
+        ends.append(begin + end)
+    keep("concat_projection", np.concatenate(ends), mixed)
     keep("decoder1_depthwise", joined, None)
     keep("decoder1_pointwise", joined, middle)
     keep("decoder2_depthwise", middle, None)
     keep("decoder2_pointwise", middle, last)
     keep("logits", last, None)
     return kept
-
-
-def head_of(network: keras.Model) -> keras.Model:
-    """From the encoder's two outputs to scores at every fourth pixel."""
-    inputs = [network.get_layer(n).output for n in ("block_16_project_BN", models.LOW_LEVEL)]
-    return keras.Model(inputs, network.get_layer("logits").output)
 
 
 def objective(call: Any, batch: Any) -> Any:
@@ -137,26 +138,17 @@ def objective(call: Any, batch: Any) -> Any:
 
 
 def draws(seed: int, photos: list[Photo], views: list[View]) -> Callable[[int], dict[str, Any]]:
-    """The batch of a step: some labelled photos and some of all by class, the rest evenly."""
-    masks = [photo.mask for photo in photos if photo.mask is not None]
-    labelled = showing([np.where(mask == voc.VOID, 0, mask) for mask in masks])
-    anything = showing([photo.wanted.argmax(-1) for photo in photos])
+    """The batch of a step; `views` holds all photos once, then all of them again."""
+    choose = chooser(photos, BATCH)
 
     def draw(step: int) -> dict[str, Any]:
         rng = np.random.default_rng((seed, step))
-
-        def pick(lists: list[np.ndarray], count: int) -> list[int]:
-            return [int(rng.choice(lists[rng.integers(len(lists))])) for _ in range(count)]
-
-        index = pick(labelled, LABELLED) + pick(anything, BY_CLASS)
-        index += rng.choice(len(photos), BATCH - len(index)).tolist()
-        index = [i + len(photos) * int(rng.integers(len(views) // len(photos))) for i in index]
+        index = [i + len(photos) * int(rng.integers(VIEWS)) for i in choose(rng)]
         batch = View(*(np.stack(part) for part in zip(*(views[i] for i in index), strict=True)))
         ids = np.where(batch.known, batch.wanted.argmax(-1), voc.VOID).astype(np.int32)
         images = tuple(part.astype("f4") for part in (batch.features, batch.low))
         wanted = batch.wanted.astype("f4")
-        return {"images": images, "wanted": wanted, "known": batch.known,
-                "ids": ids}  # fmt: skip
+        return {"images": images, "wanted": wanted, "known": batch.known, "ids": ids}
 
     return draw
 
@@ -229,30 +221,29 @@ def main() -> None:
     full = models.deeplab_v3_plus(LARGE, batch_size=1)
     checkpoint.load_weights(full, v0)
     unseen = views_of(held, full, 0)
-    seen = [view for seed in (1, 2) for view in views_of(photos, full, seed)]
-    start = judge_of(head_of(full), unseen)()
-    print("256 filters:", start)
+    seen = [view for seed in range(1, VIEWS + 1) for view in views_of(photos, full, seed)]
+    judged = {"whole": judge_of(parts(full)[1], unseen)()}
 
     slim = models.deeplab_v3_plus(LARGE, filters=FILTERS)
     checkpoint.load_weights(slim, pruned(v0, FILTERS))
-    head = head_of(slim)
+    _, head = parts(slim)
     judge = judge_of(head, unseen)
     training.re_estimate(head, settled(seen, run.seed))
-    cut = judge()
-    print("128 filters, untaught:", cut)
+    judged["pruned"] = judge()
+    print(judged)
     trainer = training.Trainer(head, run, objective)
     draw = draws(run.seed, photos, seen)
     history = training.train(trainer, draw, chosen.out, judge, resume=chosen.resume)
     learnt = checkpoint.read_weights(chosen.out / "weights.npz")  # the running average
     for variable in head.variables:
         variable.assign(learnt[variable.path])
+    judged["taught"] = judge()
     checkpoint.save_weights(slim, chosen.out / "slim.npz")
     single = models.deeplab_v3_plus(LARGE, filters=FILTERS, batch_size=1)
     checkpoint.load_weights(single, checkpoint.arrays_of(slim))
     values = {"filters": FILTERS, "parameters": slim.count_params(), "run": asdict(run)}
     values |= {"photos": {"taught": len(photos), "held": len(held)}}
-    values |= {"machine": benchmark.machine(), "full": start, "pruned": cut, "taught": judge()}
-    values |= {"history": history}
+    values |= {"machine": benchmark.machine(), "judged": judged, "history": history}
     values |= compare({"full": full, "slim": single}, chosen.shared, chosen.limit)
     if chosen.limit is None:
         print(results.record("slim", values, seed=run.seed))

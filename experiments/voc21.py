@@ -44,7 +44,7 @@ from segcore.photos import Pair
 from segcore.quiet import keras
 
 LARGE, SMALL = 513, 257
-BATCH, LABELLED, BY_CLASS = 16, 4, 8
+BATCH = 16
 V0 = Path("weights") / "deeplabv3plus_mnv2_voc_v0.npz"
 V3 = Path("weights") / "deeplabv3_mnv2_coco_voc.npz"
 SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
@@ -198,21 +198,30 @@ def showing(ids: Sequence[np.ndarray], least: float = 0.01) -> list[np.ndarray]:
     return [found for found in lists if len(found)]
 
 
-def draws(seed: int, photos: list[Photo]) -> Callable[[int], dict[str, np.ndarray]]:
-    """The batch of a step: some labelled photos and some of all by class, the rest evenly."""
+def chooser(photos: list[Photo], batch: int) -> Callable[[np.random.Generator], list[int]]:
+    """A function that draws `batch` indices: a quarter of them labelled photos and half of them any
+    photos, by class and then by photo; the rest evenly."""
     masks = [photo.mask for photo in photos if photo.mask is not None]
     labelled = showing([np.where(mask == voc.VOID, 0, mask) for mask in masks])
     anything = showing([photo.wanted.argmax(-1) for photo in photos])
 
-    def draw(step: int) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((seed, step))
-
+    def choose(rng: np.random.Generator) -> list[int]:
         def pick(lists: list[np.ndarray], count: int) -> list[int]:
             return [int(rng.choice(lists[rng.integers(len(lists))])) for _ in range(count)]
 
-        index = pick(labelled, LABELLED) + pick(anything, BY_CLASS)
-        index += rng.choice(len(photos), BATCH - len(index)).tolist()
-        views = [view_of(photos[i], rng) for i in index]
+        index = pick(labelled, batch // 4) + pick(anything, batch // 2)
+        return index + rng.choice(len(photos), batch - len(index)).tolist()
+
+    return choose
+
+
+def draws(seed: int, photos: list[Photo]) -> Callable[[int], dict[str, np.ndarray]]:
+    """The batch of a step: `BATCH` random views."""
+    choose = chooser(photos, BATCH)
+
+    def draw(step: int) -> dict[str, np.ndarray]:
+        rng = np.random.default_rng((seed, step))
+        views = [view_of(photos[i], rng) for i in choose(rng)]
         images, wanted, known, labels = (np.stack(part) for part in zip(*views, strict=True))
         taught = (labels != voc.VOID).any((1, 2), keepdims=True)
         guesses = np.where(known, wanted.argmax(-1), voc.VOID)

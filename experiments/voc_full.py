@@ -47,12 +47,6 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
     return fast.fast(plain, rates=models.atrous_rates(size))
 
 
-def objective(crop: int, call: Any, batch: Any) -> Any:
-    """Cross-entropy plus half of dice over augmented crops."""
-    shown, labels = augment.cut(batch, crop)
-    return losses.cross_entropy_and_dice(call(shown), labels)
-
-
 def draw(found: photos.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:
     rng = np.random.default_rng((seed, step))
     index = rng.integers(0, len(found), batch).astype(np.int32)
@@ -108,7 +102,7 @@ def main() -> None:
         chosen.steps, 1e-3, warmup=chosen.steps // 20, encoder=0.3, l2=1e-4, average=0.998,
         every=chosen.every, seed=chosen.seed,
     )  # fmt: skip
-    trainer = training.Trainer(net, run, partial(objective, chosen.crop))
+    trainer = training.Trainer(net, run, losses.on_views(chosen.crop))
     data = [jnp.asarray(array) for array in (sets[0].images, sets[0].contents, sets[0].masks)]
     pick = partial(draw, sets[0], data, chosen.crop, chosen.batch, chosen.seed)
     judge = judge_of(net, chosen.size, sets[1])

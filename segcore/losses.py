@@ -6,8 +6,10 @@ so that the losses add up to the loss of the whole batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from segcore import augment
 from segcore.quiet import keras
 from segcore.voc import VOID
 
@@ -52,6 +54,17 @@ def cross_entropy_and_dice(logits: Any, labels: Any) -> tuple[Any, dict[str, Any
     """
     ce, overlap = cross_entropy(logits, labels), dice(logits, labels)
     return ce + 0.5 * overlap, {"ce": ce, "dice": overlap}
+
+
+def on_views(size: int) -> Callable[[Callable, Any], tuple[Any, dict[str, Any]]]:
+    """The objective of runs that cut views on the accelerator: `augment.cut` to `size` pixels, then
+    `cross_entropy_and_dice`. For `training.Trainer` under jax; batches are as `cut` wants them."""
+
+    def objective(call: Callable, batch: Any) -> tuple[Any, dict[str, Any]]:
+        shown, labels = augment.cut(batch, size)
+        return cross_entropy_and_dice(call(shown), labels)
+
+    return objective
 
 
 def distillation(logits: Any, teacher: Any, known: Any) -> Any:

@@ -80,3 +80,17 @@ def test_the_runs_loss_is_cross_entropy_plus_half_of_dice():
     ce, dice = float(losses.cross_entropy(logits, labels)), float(losses.dice(logits, labels))
     assert float(total) == pytest.approx(ce + dice / 2, rel=1e-6)
     assert {key: float(value) for key, value in parts.items()} == {"ce": ce, "dice": dice}
+
+
+def test_on_views_is_that_loss_of_what_is_cut(monkeypatch):
+    rng = np.random.default_rng(6)
+    shown, labels = rng.normal(size=(2, 6, 6, 3)), rng.integers(0, 4, (2, 6, 6))
+    asked = []
+    monkeypatch.setattr(
+        losses.augment, "cut", lambda batch, size: asked.append((batch, size)) or (shown, labels)
+    )
+    kernel = rng.normal(size=(3, 4))
+    total, parts = losses.on_views(6)(lambda images: images @ kernel, "a batch")
+    wanted, others = losses.cross_entropy_and_dice(shown @ kernel, labels)
+    assert asked == [("a batch", 6)]
+    assert float(total) == float(wanted) and set(parts) == set(others)
