@@ -95,7 +95,7 @@ def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
 def save_weights(model: Any, path: str | Path, dtype: str = "float16") -> None:
     """Writes every variable as `layer/variable` to a compressed .npz, all at once or not at all.
 
-    float16 halves the file; it is refused (ValueError) where a value would overflow.
+    float16 halves the file. ValueError where a value would overflow, or is not a number.
     """
     write_weights(arrays_of(model), path, dtype)
 
@@ -103,6 +103,8 @@ def save_weights(model: Any, path: str | Path, dtype: str = "float16") -> None:
 def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> None:
     """Like `save_weights`, for arrays that are already in hand."""
     for key, array in arrays.items():
+        if np.isnan(array).any():
+            raise ValueError(f"{key} holds values that are not numbers; these weights are spoilt")
         if np.abs(array).max(initial=0) > np.finfo(dtype).max:
             raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
     small: Any = {key: array.astype(dtype) for key, array in arrays.items()}

@@ -157,12 +157,20 @@ def _progress(items: Sequence[Any], unit: str) -> Iterable[Any]:
 
 
 def _output_names(photos: Sequence[str]) -> list[str]:
-    """A stem for each photo; equal stems keep their suffix and number so that none is lost."""
-    stems = [Path(photo).stem for photo in photos]
-    return [
-        stem if stems.count(stem) == 1 else f"{stem}_{stems[:place].count(stem) + 1}"
-        for place, stem in enumerate(stems)
-    ]
+    """A stem for each photo, the later of equal ones numbered, so that no mask is overwritten.
+
+    Names that differ in case alone count as equal: on some disks they are.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for stem in (Path(photo).stem for photo in photos):
+        number, name = 1, stem
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
 
 
 def _describe(photo: str, image: NDArray[np.uint8], prediction: runtime.Prediction) -> str:

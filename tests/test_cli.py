@@ -91,3 +91,8 @@ def test_unknown_command_ends_with_2():
 def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, capsys):
     assert cli.main(["predict", str(tmp_path / "lost.jpg"), "--out", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().out == ""
+
+
+def test_no_mask_is_overwritten_by_another_photos():
+    photos = ["a/x.jpg", "b/x.png", "c/x_2.jpg", "d/X.jpg", "e/y.jpg"]
+    assert cli._output_names(photos) == ["x", "x_2", "x_2_2", "X_3", "y"]

@@ -120,6 +120,12 @@ def test_float16_refuses_to_overflow(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_that_are_no_numbers_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="b/bias holds values that are not numbers"):
+        checkpoint.write_weights({"b/bias": np.array([1.0, np.nan])}, tmp_path / "w.npz")
+    assert not list(tmp_path.iterdir())
+
+
 def test_rates_shrink_with_the_map():
     assert models.atrous_rates(513) == (6, 12, 18) and models.atrous_rates(257) == (3, 6, 9)
     assert models.atrous_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
