@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +162,12 @@ def _output_names(photos: Sequence[str]) -> list[str]:
 
     Names that differ in case alone count as equal: on some disks they are.
     """
-    names: list[str] = []
-    taken: set[str] = set()
+    names: dict[str, str] = {}
     for stem in (Path(photo).stem for photo in photos):
-        number, name = 1, stem
-        while name.casefold() in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+        tries = chain([stem], (f"{stem}_{number}" for number in count(2)))
+        name = next(name for name in tries if name.casefold() not in names)
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _describe(photo: str, image: NDArray[np.uint8], prediction: runtime.Prediction) -> str:
