@@ -150,7 +150,7 @@ EXERCISES = {
     ),
     "layer": Exercise(
         judge=_judge_layer,
-        praise="this is all that a chip without floating point has to do.",
+        praise="integers, but for m; a mean or an enlargement has integer rules of its own.",
         right=(_layer(), lambda *parts: _layer()(*parts).astype(int)),
         wrong=(
             (_case()[0], "without brackets"),
