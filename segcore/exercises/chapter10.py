@@ -23,8 +23,20 @@ def _times() -> list[float]:
     return [31.0, 24.0, 90.0, 26.0, 25.0, 33.0, 23.0, 28.0, 27.0, 70.0]
 
 
+def _more_times() -> list[list[float]]:
+    """Twelve and thirteen frames: ranks that are no whole numbers tell the percentiles apart."""
+    twelve = [*_times(), 29.0, 30.0]
+    return [twelve, [*twelve, 95.0]]
+
+
 def _rank(times: Any, share: float) -> float:
     return float(np.percentile(times, 100 * share, method="inverted_cdf"))
+
+
+def _by(times: Any, budget: float, method: Any) -> tuple[float, float, float]:
+    """A report by another of NumPy's percentiles; some agree with ours on ten frames."""
+    low, high = np.percentile(times, [50, 90], method=method)
+    return float(low), float(high), float(np.mean(np.asarray(times) > budget))
 
 
 def _right_report(times: Any, budget: float) -> tuple[float, float, float]:
@@ -73,7 +85,7 @@ _REPORT_SLIPS: tuple[tuple[Report, str], ...] = (
 
 
 def _judge_report(function: Any) -> str | None:
-    """Runs the reader's function on ten frames; recognises the usual slips."""
+    """Runs the reader's function on 10, 12 and 13 frames; recognises the usual slips."""
     if not callable(function):
         return "hand over the function itself, without brackets behind it."
     answer = function(_times(), 33.0)
@@ -83,12 +95,26 @@ def _judge_report(function: Any) -> str | None:
     if values.shape != (3,):
         return f"three numbers are wanted, p50, p90 and a share; yours are {values.size}."
     if np.allclose(values, _right_report(_times(), 33.0)):
-        return None
+        return _judge_more(function)
     for slip, sentence in _REPORT_SLIPS:
         if np.allclose(values, slip(_times(), 33.0)):
             return sentence
     wanted = _right_report(_times(), 33.0)
     return f"for {_times()} and a budget of 33 it is {wanted}; yours is {tuple(values.tolist())}."
+
+
+def _judge_more(function: Report) -> str | None:
+    """Where a rank is no whole number: None, or what a function right for ten frames missed."""
+    for times in _more_times():
+        wanted = _right_report(times, 33.0)
+        values = np.asarray(function(times, 33.0), dtype=float).ravel()
+        if values.shape != (3,) or not np.allclose(values, wanted):
+            found = tuple(np.round(values, 2).tolist())
+            return (
+                f"right for ten frames; for {times} it is {tuple(np.round(wanted, 2).tolist())}, "
+                f"yours is {found}. A rank that is no whole number is rounded up."
+            )
+    return None
 
 
 def _speedup() -> float:
@@ -203,6 +229,9 @@ EXERCISES = {
             (lambda t, b: _rank(t, 0.5), "yours are 1"),
             *((slip, sentence[:40]) for slip, sentence in _REPORT_SLIPS),
             (lambda t, b: (1, 2, 0.5), "yours is (1.0, 2.0, 0.5)"),
+            (lambda t, b: _by(t, b, "lower"), "yours is (28.0, 33.0,"),
+            (lambda t, b: _by(t, b, "nearest"), "yours is (29.0, 70.0,"),
+            (lambda t, b: _by(t, b, "closest_observation"), "for [31.0, 24.0, 90.0, 26.0, 25.0"),
         ),
     ),
     "speedup": Exercise(
