@@ -13,7 +13,6 @@ short a run, a wider search might rank them otherwise.
 from __future__ import annotations
 
 import argparse
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -82,6 +81,8 @@ def compete(
         named = {f"network/{path}": array for path, array in first.items()}
         trainer.restart(run, {**memory, **named})
         folder = chosen.out / name / f"{run.rate:g}_{run.steps}_{run.seed}"
+        if not chosen.resume:
+            (folder / "state.npz").unlink(missing_ok=True)  # an earlier run's; all else may stay
         batches, judge = partial(draw, data, run.seed), partial(score, head, data)
         rows = training.train(trainer, batches, folder, judge, resume=chosen.resume)
         print(name, run.rate, "seed", run.seed, {k: round(v, 2) for k, v in rows[-1].items()})
@@ -108,8 +109,6 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0, help="the first of the three")
     options.add_argument("--resume", action="store_true", help="go on with what --out holds")
     chosen = options.parse_args()
-    if not chosen.resume:
-        shutil.rmtree(chosen.out, ignore_errors=True)
     head, data = features()
     names = [chosen.only] if chosen.only else training.OPTIMIZERS
     values = {name: compete(name, head, data, chosen) for name in names}

@@ -29,7 +29,8 @@ def main() -> int:
     """Runs Jupyter Book, and the live page beside it; prints a log only when something is wrong."""
     print("Building the book (about half a minute) ...", flush=True)
     started = time.perf_counter()
-    shutil.rmtree(HTML, ignore_errors=True)  # else pages of removed files would stay
+    for folder in (HTML, LIVE):  # else pages of removed files would stay
+        shutil.rmtree(folder, ignore_errors=True)
     (ROOT / "_build").mkdir(exist_ok=True)
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", str(ROOT / "scripts" / "build_live.py"), str(LIVE)],

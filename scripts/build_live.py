@@ -2,9 +2,10 @@
 
     python scripts/build_live.py FOLDER
 
-`make book` runs this beside Sphinx. The int8 network is the one that segcore ships; the float16 one
-is exported from the shipped checkpoint (half a minute) and kept in _build/cache until the
-checkpoint or the exporter changes: 5 MB that anybody can make need not be in the repository.
+FOLDER must be new or empty. `make book` runs this beside Sphinx. The int8 network is the one that
+segcore ships; the float16 one is exported from the shipped checkpoint (half a minute) and kept in
+_build/cache until the checkpoint or the exporter changes: 5 MB that anybody can make need not be in
+the repository.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ PATTERNS = {
 
 
 def build(folder: Path) -> None:
-    """Fills `folder` with the finished page."""
+    """Fills `folder`, new or empty, with the finished page."""
     from segcore import runtime
 
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(SOURCE, folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        sys.exit(f"{folder}: there are files in this folder; name a new one, or empty it first")
+    shutil.copytree(SOURCE, folder, dirs_exist_ok=True)
     try:
         vendor_live.vendor(folder / "litert")
         vendored = True

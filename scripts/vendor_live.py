@@ -41,8 +41,7 @@ def vendor(folder: Path) -> None:
     """Puts the runtime into `folder`. Raises Unreachable without a network, ValueError for a
     package that is not the pinned one."""
     core, utils = (package(name) for name in SHA512)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for build in BUILDS:
         for suffix in (".js", ".wasm"):
             (folder / f"{build}{suffix}").write_bytes(read(core, f"wasm/{build}{suffix}"))

@@ -43,6 +43,22 @@ def test_without_npm_and_network_the_build_goes_on_with_the_cdn(empty_cache, tmp
     assert not (tmp_path / "litert").exists()
 
 
+def test_a_folder_with_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(SystemExit, match="name a new one, or empty it first"):
+        build_live.build(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_runtime_replaces_its_own_files_alone(empty_cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(vendor_live, "package", lambda name: name)
+    monkeypatch.setattr(vendor_live, "read", lambda *name: b'from "@litertjs/wasm-utils"')
+    (tmp_path / "thesis.txt").write_text("mine")
+    for _ in range(2):
+        vendor_live.vendor(tmp_path)
+    assert (tmp_path / "thesis.txt").exists() and (tmp_path / "index.js").exists()
+
+
 def test_pip_brings_npm_where_there_is_none(empty_cache, monkeypatch):
     commands = []
     monkeypatch.setattr(vendor_live.shutil, "which", lambda name: None)

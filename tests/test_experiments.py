@@ -1,0 +1,42 @@
+"""The experiments' own code, on networks small enough for a test."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segcore.quiet import keras
+
+FOLDER = Path(__file__).resolve().parents[1] / "experiments"
+
+
+@pytest.fixture
+def experiment(monkeypatch):
+    """A function that imports an experiment by name, as `python experiments/NAME.py` finds it."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return __import__
+
+
+def small_head(size=5):
+    """A head of one convolution, and random features for it."""
+    deep, low = (keras.Input((size, size, 2), name=name) for name in ("deep", "low"))
+    logits = keras.layers.Conv2D(21, 1, name="logits")(keras.layers.Concatenate()([deep, low]))
+    random = np.random.default_rng(0)
+    maps = {name: random.random((6, size, size, 2), np.float32) for name in ("deep", "low")}
+    return keras.Model([deep, low], logits), maps | {"mask": np.ones((6, size, size), np.int32)}
+
+
+def test_toy_optimizers_begins_anew_without_deleting_what_is_not_its_own(
+    experiment, tmp_path, monkeypatch
+):
+    toy = experiment("toy_optimizers")
+    counts = {"TRAIN": 4, "BATCH": 2, "TRIAL": 6, "FINAL": 7}
+    for name, value in {"features": small_head, **counts}.items():
+        monkeypatch.setattr(toy, name, value)
+    monkeypatch.setattr(sys, "argv", ["toy", "--out", str(tmp_path), "--only", "adam"])
+    (tmp_path / "thesis.txt").write_text("mine")
+    for _ in range(2):
+        toy.main()
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    assert len(list(tmp_path.glob("adam/*/weights.npz"))) == 6  # three rates, three seeds
