@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
-    names = _output_names(options.photos)
+    names = cli_models.stems(options.photos)
     if options.model is None and options.size != max(runtime.SIZES):
         options.model = runtime.PHONE  # an answer within a second, and no TensorFlow for it
     segmenter = _load(options)
@@ -155,19 +154,6 @@ def _load(options: argparse.Namespace) -> runtime.Segmenter:
 def _progress(items: Sequence[Any], unit: str) -> Iterable[Any]:
     """A progress bar on standard error when there is something to wait for."""
     return tqdm(items, unit=unit, disable=len(items) < 3, file=sys.stderr)
-
-
-def _output_names(photos: Sequence[str]) -> list[str]:
-    """A stem for each photo, the later of equal ones numbered, so that no mask is overwritten.
-
-    Names that differ in case alone count as equal: on some disks they are.
-    """
-    names: dict[str, str] = {}
-    for stem in (Path(photo).stem for photo in photos):
-        tries = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        name = next(name for name in tries if name.casefold() not in names)
-        names[name.casefold()] = name
-    return list(names.values())
 
 
 def _describe(photo: str, image: NDArray[np.uint8], prediction: runtime.Prediction) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,11 @@ def time(options: argparse.Namespace) -> int:
     if min(options.threads) < 1 or options.rounds < 1:
         raise ValueError("--threads and --rounds must be 1 or more")
     runs = {
-        f"{_known(file).name}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
+        f"{stem}{_known(file).suffix}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
             file, threads
         )
         for threads in options.threads
-        for file in options.files
+        for file, stem in zip(options.files, stems(options.files), strict=True)
     }
     if options.keras:
         from segcore import models
@@ -99,6 +100,19 @@ def time(options: argparse.Namespace) -> int:
     if options.json:
         Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def stems(files: Sequence[str]) -> list[str]:
+    """A stem for each file, the later of equal ones numbered, so that no two files share one.
+
+    Names that differ in case alone count as equal: on some disks they are.
+    """
+    names: dict[str, str] = {}
+    for stem in (Path(file).stem for file in files):
+        tries = chain([stem], (f"{stem}_{number}" for number in count(2)))
+        name = next(name for name in tries if name.casefold() not in names)
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:

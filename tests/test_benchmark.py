@@ -122,6 +122,20 @@ def test_benchmark_command(file, tmp_path, capsys):
     assert stored["machine"]["processor"] and len(stored["operators"][str(file)]) == 84
 
 
+def test_files_of_one_name_are_timed_apart(tmp_path, monkeypatch, capsys):
+    files = [tmp_path / folder / "m.tflite" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.touch()
+    timed = []
+    monkeypatch.setattr(benchmark, "file_run", lambda file, threads: lambda: timed.append(file))
+    typed = [str(file) for file in files]
+    assert cli.main(["benchmark", *typed, "--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "m.tflite, 1 thread " in said and "m_2.tflite, 1 thread " in said
+    assert set(timed) == set(typed)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

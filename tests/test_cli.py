@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, runtime, toy, voc
+from segcore import cli, cli_models, runtime, toy, voc
 
 
 @pytest.fixture
@@ -95,4 +95,4 @@ def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, c
 
 def test_no_mask_is_overwritten_by_another_photos():
     photos = ["a/x.jpg", "b/x.png", "c/x_2.jpg", "d/X.jpg", "e/y.jpg"]
-    assert cli._output_names(photos) == ["x", "x_2", "x_2_2", "X_3", "y"]
+    assert cli_models.stems(photos) == ["x", "x_2", "x_2_2", "X_3", "y"]
