@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint8]
 PAD = 127  # the grey that a network whose inputs lie in [-1, 1] sees as nothing
 MAX_PIXELS = 100_000_000  # a phone's photo has 12 to 50 million; more is a mistake or an attack
 
+STRIP = 1 << 18  # scores enlarged at a time, 1 MB: those of 12 megapixels at once took 3.4 GB
+
 
 class ImageError(ValueError):
     """A photo that cannot be used. The message names the file and what to do."""
@@ -89,7 +91,11 @@ def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int
     H, W = shape
     if logits.ndim == 2:
         return logits[_nearest(h, H)[:, None], _nearest(w, W)[None]].astype(np.uint8)
-    return _resize_bilinear(logits[:h, :w], H, W).argmax(-1).astype(np.uint8)
+    mask = np.empty(shape, np.uint8)
+    height = max(STRIP // (W * logits.shape[2]), 1)
+    for strip in (slice(top, top + height) for top in range(0, H, height)):
+        mask[strip] = _resize_bilinear(logits[:h, :w], H, W, strip).argmax(-1)
+    return mask
 
 
 def blend(image: Pixels, colours: Pixels, opacity: float = 0.6) -> Pixels:
@@ -98,14 +104,15 @@ def blend(image: Pixels, colours: Pixels, opacity: float = 0.6) -> Pixels:
     return (image * (1 - shown) + colours * shown + 0.5).astype(np.uint8)
 
 
-def _resize_bilinear(values: NDArray, H: int, W: int) -> NDArray:
-    """(h, w, C) → (H, W, C) with pixel centres at half coordinates, edges repeated."""
+def _resize_bilinear(values: NDArray, H: int, W: int, rows: slice = slice(None)) -> NDArray:
+    """The `rows` of (h, w, C) → (H, W, C), pixel centres at half coordinates, edges repeated."""
     h, w = values.shape[:2]
     if (h, w) == (H, W):
-        return values
-    top, bottom, down = _neighbours(h, H)
+        return values[rows]
+    top, bottom, down = (part[rows] for part in _neighbours(h, H))
     left, right, across = _neighbours(w, W)
-    values = values.astype(np.float32, copy=False)
+    values = values[top[0] : bottom[-1] + 1].astype(np.float32, copy=False)
+    top, bottom = top - top[0], bottom - top[0]
     columns = values[:, left] * (1 - across[:, None]) + values[:, right] * across[:, None]
     return columns[top] * (1 - down[:, None, None]) + columns[bottom] * down[:, None, None]
 

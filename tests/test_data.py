@@ -1,5 +1,7 @@
 """Reading photos as they come out of phones and scanners, and the way to the network and back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -103,6 +105,33 @@ def test_bilinear_equals_pillow(shape):
         image = Image.fromarray(values[..., 0])
         theirs = np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(61, 83), (7, 11), (40, 55), (1, 97), (99, 1)])
+@pytest.mark.parametrize("strip", [1, 3000, 10**9])
+def test_strips_of_rows_give_the_mask_of_the_whole(monkeypatch, shape, strip):
+    monkeypatch.setattr(data, "STRIP", strip)
+    logits = np.random.default_rng(0).normal(size=(55, 55, 21)).astype(np.float32)
+    whole = data._resize_bilinear(logits[:40], *shape).argmax(-1)
+    found = data.unletterbox(logits, (40, 55), shape)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_a_strip_has_the_bits_of_the_whole():
+    scores = np.random.default_rng(0).normal(size=(40, 55, 21)).astype(np.float32)
+    whole = data._resize_bilinear(scores, 61, 83)
+    strips = [data._resize_bilinear(scores, 61, 83, slice(i, i + 7)) for i in range(0, 61, 7)]
+    np.testing.assert_array_equal(np.concatenate(strips), whole)
+
+
+def test_a_large_photo_needs_little_memory():
+    logits = np.random.default_rng(0).random((257, 257, 21), np.float32)
+    tracemalloc.start()
+    mask = data.unletterbox(logits, (193, 257), (1500, 2000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < mask.nbytes + 10e6  # all scores at once took 837 MB
 
 
 def test_blend_leaves_background_alone(photo):
