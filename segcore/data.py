@@ -5,6 +5,7 @@ Nothing here knows a class name or a network.
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,10 @@ PAD = 127  # the grey that a network whose inputs lie in [-1, 1] sees as nothing
 MAX_PIXELS = 100_000_000  # a phone's photo has 12 to 50 million; more is a mistake or an attack
 
 STRIP = 1 << 18  # scores enlarged at a time, 1 MB: those of 12 megapixels at once took 3.4 GB
+BROKEN = (  # what Pillow raises for damaged files; damaged EXIF brings the second line
+    OSError, SyntaxError, EOFError, ValueError, Image.DecompressionBombError,
+    TypeError, AttributeError, LookupError, ArithmeticError, struct.error,
+)  # fmt: skip
 
 
 class ImageError(ValueError):
@@ -45,7 +50,7 @@ def read_image(path: str | Path) -> Pixels:
         raise ImageError(f"{path}: too many pixels; make the picture smaller") from None
     except ImageError:
         raise
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
+    except BROKEN as error:
         raise ImageError(f"{path}: damaged or cut short ({error}); copy it again") from None
 
 

@@ -79,7 +79,7 @@ def read_ids(
                 sizes = f"{image.width}×{image.height}, but the photo is {photo[1]}×{photo[0]}"
                 raise ValueError(f"the mask is {sizes}")
             resized = image.resize((w, h), Image.Resampling.NEAREST)
-    except (OSError, SyntaxError, ValueError) as error:
+    except data.BROKEN as error:
         raise ValueError(f"{path}: not a readable mask ({error})") from None
     ids = np.full((size, size), voc.VOID, np.uint8)
     ids[:h, :w] = np.asarray(resized)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segcore.atomic import replacing
+from segcore.data import BROKEN
 
 NUM_CLASSES = 21
 VOID = 255
@@ -22,7 +23,6 @@ CLASSES = (
 )  # fmt: skip
 
 _UNKNOWN = 254  # what the lookup table holds for a colour that is no class
-_BROKEN = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)  # Pillow's, bad files
 
 
 @functools.cache
@@ -105,12 +105,13 @@ def read_mask(path: str | Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()
-        return _ids(image, _png_bits(path))
-    except _BROKEN as error:
+    except BROKEN as error:
         reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         raise ValueError(
             f"{path}: not a whole image ({reason}); get the file again or save it anew as PNG"
         ) from error
+    try:
+        return _ids(image, _png_bits(path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
