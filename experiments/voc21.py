@@ -25,6 +25,7 @@ About 50 minutes on two cores, a fifth of it for the teachers, whose answers are
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -132,8 +133,13 @@ def worth(pairs: list[Pair], net: keras.Model) -> list[Pair]:
 
 
 def gather(pairs: list[Pair], shared: Path, answers: Path) -> list[Photo]:
-    """Photos with the teachers' answers, which are asked once and kept in the file `answers`."""
+    """Photos with the teachers' answers, which are asked once and kept in the file `answers`, whose
+    name gets a digest of the photos: other photos, another file."""
     images = [data.read_image(photo) for photo, _ in pairs]
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image)
+    answers = answers.with_stem(f"{answers.stem}_{digest.hexdigest()[:8]}")
     if not answers.exists():
         teach = teachers(shared)
         wanted = [teach(image) for image in tqdm(images, unit="photo", desc="teaching")]

@@ -1,10 +1,12 @@
 """The experiments' own code, on networks small enough for a test."""
 
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segcore.quiet import keras
 
@@ -15,6 +17,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 def experiment(monkeypatch):
     """A function that imports an experiment by name, as `python experiments/NAME.py` finds it."""
     monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # some set switches for TensorFlow
     return __import__
 
 
@@ -40,3 +43,23 @@ def test_toy_optimizers_begins_anew_without_deleting_what_is_not_its_own(
         toy.main()
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     assert len(list(tmp_path.glob("adam/*/weights.npz"))) == 6  # three rates, three seeds
+
+
+def test_voc21_keeps_the_teachers_answers_to_each_set_of_photos(experiment, tmp_path, monkeypatch):
+    voc21, asked = experiment("voc21"), []
+
+    def teachers(shared):
+        def teach(image):
+            asked.append(level := int(image[0, 0, 0]))
+            return np.full((65, 65, 21), level, np.float16)
+
+        return teach
+
+    monkeypatch.setattr(voc21, "teachers", teachers)
+    pairs = [(tmp_path / f"{level}.png", None) for level in (10, 20, 30)]
+    for level, (path, _) in zip((10, 20, 30), pairs, strict=True):
+        Image.new("RGB", (9, 9), (level, 0, 0)).save(path)
+    for part in (pairs[:1], pairs, pairs[1:2], pairs, pairs[:1]):
+        for photo in voc21.gather(part, tmp_path, tmp_path / "held.npy"):
+            assert (photo.wanted == photo.image[0, 0, 0]).all()
+    assert asked == [10, 10, 20, 30, 20]  # each set once
