@@ -17,7 +17,7 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
+from segcore import benchmark, cli, export, models, ptq, results, runtime, tflite, voc
 from segcore.quiet import keras
 
 ROUNDS = 30
@@ -32,14 +32,14 @@ THINNER = {  # filters of ASPP and decoder, wiring
 
 def enlarged(path, size):
     """The stride-4 file at `path` as a segmenter: cell i of its answer lies on pixel 4·i."""
-    small = runtime.load(path)
+    small = runtime.inference(path, tflite.interpreter(path))
     pixels = np.arange(size)
     nearest = (pixels + 2) // 4
     low, part = pixels // 4, ((pixels % 4) / 4).astype(np.float32)
     high = np.minimum(low + 1, low[-1])
 
     def infer(box):
-        answer = small.infer(box)
+        answer = small(box)
         if answer.ndim == 2:
             return answer[nearest][:, nearest]
         rows = answer[low] * (1 - part[:, None, None]) + answer[high] * part[:, None, None]

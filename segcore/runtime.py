@@ -42,7 +42,8 @@ class Segmenter:
     """A loaded network. Call it with a photo (H, W, 3) uint8 RGB to get a `Prediction`.
 
     `infer` maps a letterboxed photo (size, size, 3) uint8 to logits (size, size, C) or class ids
-    (size, size); `name` says which file it came from. Make one with `load`.
+    (size, size); `name` says which file it came from. Make one with `load`. A call raises
+    ValueError for ids that are not VOC's.
     """
 
     infer: Callable[[NDArray[np.uint8]], NDArray]
@@ -55,6 +56,9 @@ class Segmenter:
         boxed = perf_counter()
         answer = self.infer(box)
         inferred = perf_counter()
+        if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < voc.NUM_CLASSES:
+            ids = f"class ids {answer.min()} to {answer.max()}"
+            raise ValueError(f"{self.name}: answers with {ids}; a model of VOC's 0 to 20 is wanted")
         mask = data.unletterbox(answer, content, image.shape[:2])
         times = (boxed - start, inferred - boxed, perf_counter() - inferred)
         return Prediction(mask, *(1000 * seconds for seconds in times))
@@ -130,6 +134,7 @@ def _open_keras(path: Path, size: int | None) -> Any:
     except Exception as error:  # Keras raises zipfile's, h5py's and its own errors here
         raise ValueError(f"{path}: not a readable Keras model ({error})") from None
     _check_shape(path, network.input_shape, size)
+    _check_answer(path, tuple(network.output_shape[1:]), network.input_shape[1])
     return network
 
 
@@ -137,7 +142,18 @@ def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter
     """A `.tflite` file with one image input and one output of scores or class ids."""
     interpreter = tflite.interpreter(path, threads)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    _check_shape(path, tuple(source["shape"]), size)
+    _check_shape(path, tuple(source["shape_signature"].tolist()), size)
+    side = int(source["shape"][1])
+    _check_answer(path, tuple(n for n in target["shape"].tolist() if n != 1), side)
+    return Segmenter(inference(path, interpreter), side, str(path))
+
+
+def inference(path: Path, interpreter: Any) -> Callable[[NDArray[np.uint8]], NDArray]:
+    """What `interpreter`, of the file `path`, says of a box (S, S, 3) uint8: scores or ids.
+
+    Unlike with `load` they need not stand for each pixel.
+    """
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     convert = _input_conversion(path, source["dtype"])
     scale, zero = target["quantization"]
 
@@ -149,7 +165,7 @@ def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter
             return answer
         return (answer.astype(np.float32) - zero) * scale
 
-    return Segmenter(infer, int(source["shape"][1]), str(path))
+    return infer
 
 
 def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], NDArray]:
@@ -172,8 +188,20 @@ def _check_shape(path: Path, shape: tuple[Any, ...], size: int | None) -> None:
     """Refuses a model that does not take one square RGB image of the size asked for."""
     if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
         raise ValueError(f"{path}: takes {tuple(shape)}; one square RGB image is wanted")
+    if shape[1] in (None, -1):
+        raise ValueError(f"{path}: takes images of any size; export it for one, e.g. 257")
     if size is not None and size != shape[1]:
         raise ValueError(f"{path}: is made for {shape[1]} pixels, --size {size} cannot change that")
+
+
+def _check_answer(path: Path, shape: tuple[int, ...], side: int) -> None:
+    """Refuses a model whose answer is not (side, side) ids or (side, side, 2 to 21) scores."""
+    scores = [(side, side, C) for C in range(2, voc.NUM_CLASSES + 1)]
+    if shape not in [(side, side), *scores]:
+        raise ValueError(
+            f"{path}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
+            f"gets a class id, or at most {voc.NUM_CLASSES} scores"
+        )
 
 
 def _by(array: NDArray) -> str:

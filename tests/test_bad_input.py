@@ -161,7 +161,8 @@ class Made513:
     """An interpreter whose file was exported for 513 pixels."""
 
     def get_input_details(self):
-        return [{"dtype": np.uint8, "shape": np.array([1, 513, 513, 3]), "index": 0}]
+        shape = np.array([1, 513, 513, 3])
+        return [{"dtype": np.uint8, "shape": shape, "shape_signature": shape, "index": 0}]
 
     get_output_details = get_input_details
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segcore import data, export
 from segcore.quiet import keras
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -63,3 +64,22 @@ def test_voc21_keeps_the_teachers_answers_to_each_set_of_photos(experiment, tmp_
         for photo in voc21.gather(part, tmp_path, tmp_path / "held.npy"):
             assert (photo.wanted == photo.image[0, 0, 0]).all()
     assert asked == [10, 10, 20, 30, 20]  # each set once
+
+
+def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
+    image = keras.Input((33, 33, 3), batch_size=1)
+    small = keras.Model(image, keras.layers.Conv2D(2, 1, 4)(image))
+    box = np.random.default_rng(0).integers(0, 256, (33, 33, 3), np.uint8)
+    for argmax in (False, True):
+        content = export.convert(small, "float32", argmax=argmax)
+        file = export.write(tmp_path / "stride_4.tflite", content)
+        answer = experiment("front").enlarged(file, 33).infer(box)
+        scores = np.asarray(small(data.signed(box)[None]))[0]
+        if argmax:
+            np.testing.assert_array_equal(answer[::4, ::4], scores.argmax(-1))
+            assert answer.shape == (33, 33)
+        else:
+            np.testing.assert_allclose(answer[::4, ::4], scores, atol=1e-5)
+            np.testing.assert_allclose(
+                answer[2::4, 4], (scores[1:, 1] + scores[:-1, 1]) / 2, atol=1e-5
+            )

@@ -1,5 +1,6 @@
 """The segmenter on free photos, and the scores that the course quotes, measured anew."""
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import results, runtime, voc
+from segcore import export, results, runtime, tflite, voc
+from segcore.quiet import keras
 
 MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 
@@ -67,6 +69,66 @@ def test_light_modules_do_not_import_tensorflow(module):
     assert said.stdout.strip() == "set()"
 
 
+def network(side=33, stride=1, classes=21):
+    """One convolution, for images (1, side, side, 3)."""
+    image = keras.Input((side, side, 3), batch_size=1)
+    return keras.Model(image, keras.layers.Conv2D(classes, 1, stride)(image))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that writes the bytes of a .tflite, or a network as .keras → its path."""
+
+    def save(model):
+        if isinstance(model, bytes):
+            return export.write(tmp_path / "m.tflite", model)
+        model.save(tmp_path / "m.keras")
+        return tmp_path / "m.keras"
+
+    return save
+
+
+@pytest.mark.parametrize("prepare", [lambda net: net, lambda net: export.convert(net, "float32")])
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"stride": 4}, "answers with (9, 9, 21) to 33×33 pixels"),
+        ({"classes": 22}, "answers with (33, 33, 22) to 33×33 pixels"),
+    ],
+)
+def test_an_answer_that_fits_no_mask_is_refused(saved, prepare, odd, said):
+    path = saved(prepare(network(**odd)))
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {said}; export it so that each")):
+        runtime.load(path)
+
+
+def test_a_file_for_any_size_is_refused(saved):
+    model = tflite.read(export.convert(network(), "float32"))
+    graph = model.subgraphs[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    tensor.shape = np.array([1, 1, 1, 3], np.int32)
+    tensor.shapeSignature = np.array([1, -1, -1, 3], np.int32)
+    for free in (tflite.write(model), network(side=None)):
+        path = saved(free)
+        with pytest.raises(ValueError, match=re.escape(f"{path}: takes images of any size; exp")):
+            runtime.load(path)
+
+
+def test_ids_that_voc_does_not_have_are_refused(saved):
+    """A file that was made for 300 classes and answers with ids; 44 + 256 is no bottle."""
+    photo = np.zeros((20, 30, 3), np.uint8)
+    for winner, fine in ((20, True), (21, False), (300, False)):
+        many = network(classes=301)
+        many.layers[1].bias.assign(np.eye(301)[winner])
+        many.layers[1].kernel.assign(np.zeros((1, 1, 3, 301)))
+        segmenter = runtime.load(saved(export.convert(many, "float32", argmax=True)))
+        if fine:
+            assert (segmenter(photo).mask == 20).all()
+        else:
+            with pytest.raises(ValueError, match=f"class ids {winner} to {winner}; a model of VOC"):
+                segmenter(photo)
+
+
 def test_tflite_input_and_output_types(monkeypatch, tmp_path):
     """Float, uint8 and int8 files see the same photo; quantised scores come back as numbers."""
     box = np.arange(33 * 33 * 3, dtype=np.uint8).reshape(33, 33, 3)
@@ -91,10 +153,11 @@ class FakeInterpreter:
         self.dtype = dtype
 
     def get_input_details(self):
-        return [{"dtype": self.dtype, "shape": np.array([1, 33, 33, 3]), "index": 0}]
+        shape = np.array([1, 33, 33, 3])
+        return [{"dtype": self.dtype, "shape": shape, "shape_signature": shape, "index": 0}]
 
     def get_output_details(self):
-        return [{"index": 1, "quantization": (0.5, 10)}]
+        return [{"index": 1, "shape": np.array([1, 33, 33, 3]), "quantization": (0.5, 10)}]
 
     def set_tensor(self, index, value):
         assert value.dtype == self.dtype and index == 0
