@@ -80,7 +80,8 @@ def evaluate(options: argparse.Namespace) -> int:
         "photos": len(pairs),
         "median_ms": round(milliseconds, 1),
     }
-    print(json.dumps(scores, indent=1) if options.json else _table(scores))
+    as_json = json.dumps(cli_models.without_nan(scores), indent=1)
+    print(as_json if options.json else _table(scores))
     return 0
 
 
@@ -141,7 +142,9 @@ def _add_model_options(command: argparse.ArgumentParser, default: str) -> None:
         "--model", metavar="FILE", help=f".tflite, .npz or .keras; default: {default}"
     )
     command.add_argument("--size", type=int, choices=runtime.SIZES, help="of the network's input")
-    command.add_argument("--threads", type=int, help="for .tflite; default: the runtime's choice")
+    command.add_argument(
+        "--threads", type=cli_models.positive, help="for .tflite; default: the runtime's choice"
+    )
 
 
 def _load(options: argparse.Namespace) -> runtime.Segmenter:

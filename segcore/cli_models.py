@@ -41,8 +41,8 @@ def add_commands(commands: Any) -> None:
 
     command = commands.add_parser("benchmark", help="time .tflite files against each other")
     command.add_argument("files", nargs="*", metavar="FILE.tflite")
-    command.add_argument("--threads", type=int, nargs="+", default=[1], help="e.g. 1 2 4")
-    command.add_argument("--rounds", type=int, default=30, help="default: %(default)s")
+    command.add_argument("--threads", type=positive, nargs="+", default=[1], help="e.g. 1 2 4")
+    command.add_argument("--rounds", type=positive, default=30, help="default: %(default)s")
     command.add_argument("--keras", action="store_true", help="the shipped network in Keras too")
     command.add_argument("--size", type=int, default=257, help="of Keras; default: %(default)s")
     command.add_argument("--profile", action="store_true", help="milliseconds by operator, too")
@@ -64,7 +64,8 @@ def write_files(options: argparse.Namespace) -> int:
     timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in paths.items()}, 15)
     for timing in timings:
         contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
-    record = {"files": contracts, "machine": benchmark.machine()}
+    files = {name: without_nan(held) for name, held in contracts.items()}
+    record = {"files": files, "machine": benchmark.machine()}
     if calibration:
         record["calibration"] = calibration.scheme(options.size)
     (out / "contract.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -77,8 +78,6 @@ def time(options: argparse.Namespace) -> int:
     """Times every file with every number of threads, in turn, and prints a table."""
     if not options.files and not options.keras:
         raise ValueError("nothing to time: name .tflite files, or say --keras")
-    if min(options.threads) < 1 or options.rounds < 1:
-        raise ValueError("--threads and --rounds must be 1 or more")
     runs = {
         f"{stem}{_known(file).suffix}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
             file, threads
@@ -102,6 +101,13 @@ def time(options: argparse.Namespace) -> int:
     return 0
 
 
+def positive(text: str) -> int:
+    """The number that an option was given; argparse complains about one below 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few; give 1 or more")
+    return number
+
+
 def stems(files: Sequence[str]) -> list[str]:
     """A stem for each file, the later of equal ones numbered, so that no two files share one.
 
@@ -113,6 +119,11 @@ def stems(files: Sequence[str]) -> list[str]:
         name = next(name for name in tries if name.casefold() not in names)
         names[name.casefold()] = name
     return list(names.values())
+
+
+def without_nan(scores: dict[str, Any]) -> dict[str, Any]:
+    """`scores` with None for NaN, the mean over no class: JSON knows null alone."""
+    return {key: None if value != value else value for key, value in scores.items()}
 
 
 def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:

@@ -68,6 +68,13 @@ def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, caps
     assert sum(scores["pixels"].values()) == labelled and scores["photos"] == 2
 
 
+def test_a_mean_over_no_class_is_null_in_json(bright_is_cat, tmp_path, capsys):
+    toy.write_voc(tmp_path / "voc", n_train=1, n_val=1, size=32)  # too few pixels of any class
+    assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
+    said = capsys.readouterr().out
+    assert json.loads(said, parse_constant=pytest.fail)["miou"] is None
+
+
 def test_evaluate_table(bright_is_cat, tmp_path, capsys):
     toy.write_voc(tmp_path / "voc", n_train=1, n_val=1)
     cli.main(["evaluate", str(tmp_path / "voc")])
@@ -86,6 +93,16 @@ def test_unknown_command_ends_with_2():
     with pytest.raises(SystemExit) as end:
         cli.main(["fly"])
     assert end.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "benchmark"])
+@pytest.mark.parametrize("threads", ["0", "-1"])
+def test_fewer_threads_than_one_are_refused(command, threads, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "a", "--threads", threads])
+    assert end.value.code == 2
+    said = f"argument --threads: {threads} is too few; give 1 or more"
+    assert said in capsys.readouterr().err
 
 
 def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, capsys):
