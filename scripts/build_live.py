@@ -1,4 +1,4 @@
-"""Makes the live page: book/live/, the runtime, two networks, samples and icons in one folder.
+"""Makes the live page: book/live/, the runtime, three networks, samples and icons in one folder.
 
     python scripts/build_live.py FOLDER
 
@@ -27,7 +27,7 @@ SOURCE = ROOT / "book" / "live"
 CHECKPOINT = ROOT / "segcore" / "weights" / "deeplabv3plus_mnv2_voc.npz"
 ICON = ROOT / "book" / "assets" / "favicon.svg"
 EXPORTERS = ("checkpoint.py", "export.py", "models.py")  # what else decides the float16 file
-SIZE = 257
+SIZE, SHARP_SIZE = 257, 513
 CDN = "https://cdn.jsdelivr.net/"
 WASM_MB = 9.4  # one of the runtime's builds: a browser fetches one
 SAMPLES = {  # name in skimage.data, what is on it, what stands under it
@@ -59,6 +59,7 @@ def build(folder: Path) -> None:
         vendored = False
     (folder / "models").mkdir()
     shutil.copy(runtime.PHONE, folder / "models" / "int8.tflite")
+    shutil.copy(runtime.SHARP, folder / "models" / "sharp.tflite")
     shutil.copy(float16(), folder / "models" / "float16.tflite")
     write_samples(folder / "samples")
     draw_icons(folder)
@@ -123,7 +124,7 @@ def icon(side: int, margin: float) -> Any:
 
 def configuration(folder: Path, vendored: bool) -> dict[str, Any]:
     """What the scripts must know: runtime, networks, classes, and what to keep offline."""
-    models = {name: {"file": f"models/{name}.tflite"} for name in ("int8", "float16")}
+    models = {name: {"file": f"models/{name}.tflite"} for name in ("int8", "float16", "sharp")}
     for entry in models.values():
         entry["mb"] = f"{(folder / entry['file']).stat().st_size / 1e6:.1f}"
     samples = [f"samples/{name}.jpg" for name in SAMPLES]
@@ -173,6 +174,7 @@ def fill_in(folder: Path, config: dict[str, Any]) -> None:
         "runtime": f"The runtime is {config['runtime']['name']}, {origin}.",
         "samples": "".join(sample_button(name) for name in SAMPLES),
         "size": str(SIZE),
+        "sharp_size": str(SHARP_SIZE),
         **{f"{name}_mb": entry["mb"] for name, entry in config["models"].items()},
     }
     replace(folder / "index.html", values)

@@ -40,11 +40,15 @@ def separable_convolution(
     Each half is followed by batch norm and ReLU. Chen et al. 2018, DeepLabV3+, section 3.1.
     Taught in chapter 3.
     """
+    return convolution(depthwise(x, name, rate), filters, f"{name}_pointwise")
+
+
+def depthwise(x: keras.KerasTensor, name: str, rate: int = 1) -> keras.KerasTensor:
+    """3×3 depthwise convolution at atrous `rate`, batch norm, ReLU; same shape."""
     x = layers.DepthwiseConv2D(
         3, padding="same", dilation_rate=rate, use_bias=False, name=f"{name}_depthwise"
     )(x)
-    x = normalise(x, f"{name}_depthwise_BN")
-    return convolution(x, filters, f"{name}_pointwise")
+    return normalise(x, f"{name}_depthwise_BN")
 
 
 def inverted_residual(

@@ -48,8 +48,8 @@ def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
     names = cli_models.stems(options.photos)
-    if options.model is None and options.size != max(runtime.SIZES):
-        options.model = runtime.PHONE  # an answer within a second, and no TensorFlow for it
+    if options.model is None:  # int8: an answer within a second, and no TensorFlow for it
+        options.model = runtime.SHARP if options.size == max(runtime.SIZES) else runtime.PHONE
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)
     failed = written = 0
@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("predict", help="segment photos: a mask and an overlay for each")
     command.add_argument("photos", nargs="+", metavar="PHOTO")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
-    _add_model_options(command, "the int8 file for 257; with --size 513 the float network")
+    _add_model_options(command, "the int8 file for --size, 257 where it is free")
     command.set_defaults(run=predict)
 
     command = commands.add_parser("evaluate", help="score a model on a VOC folder")

@@ -15,6 +15,7 @@ from segcore import data, metrics, tflite, voc
 
 SIZES = (257, 513)  # for phones, for quality
 PHONE = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc_int8_257.tflite"
+SHARP = Path(__file__).parent / "weights" / "deeplab_lean_voc_int8_513.tflite"
 
 
 @dataclass(frozen=True)

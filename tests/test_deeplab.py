@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore import checkpoint, data, models, runtime, voc
+from segcore import checkpoint, data, models, prune, runtime, voc
 
 SMALL = 65  # five cells at stride 16: the smallest map that the rates 1, 2, 3 fit on
 
@@ -65,6 +65,34 @@ def test_surgery_leaves_the_arrays_it_is_given_alone():
     plus["Conv1/kernel"] += 1
     for side, old in zip((given, fresh), before, strict=True):
         assert all(np.array_equal(array, old[key]) for key, array in side.items())
+
+
+def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
+    """The same arrays, zeroed in the whole network and cut away in the lean one."""
+    plus = models.deeplab_v3_plus(SMALL)
+    arrays, random = random_arrays(plus), np.random.default_rng(3)
+    deep = "decoder1_depthwise_BN"  # positive, so that its ReLU may as well come before enlarging
+    arrays[f"{deep}/gamma"][:256] *= 0.02
+    arrays[f"{deep}/beta"][:256] = 3
+    before = {key: array.copy() for key, array in arrays.items()}
+    widths = {"concat": 1280, "decoder2_depthwise_relu": 256}
+    moments = {name: prune.Moments.of([abs(random.normal(size=(3 * wide, wide)))])
+               for name, wide in widths.items()}  # fmt: skip
+    filters = models.LEAN_FILTERS
+    lean = models.deeplab_lean(SMALL)
+    checkpoint.load_weights(lean, prune.plus_as_lean(arrays, moments, filters))
+    assert all(np.array_equal(array, before[key]) for key, array in arrays.items())
+
+    near = np.arange(512)
+    silenced = prune.without(prune.centred(arrays), "concat_projection", moments["concat"], near)
+    second = moments["decoder2_depthwise_relu"]
+    kept = prune.least_missed(arrays["decoder2_pointwise/kernel"][0, 0], second, filters)
+    silenced = prune.without(silenced, "decoder2_pointwise", second, kept)
+    checkpoint.load_weights(plus, silenced)
+    x = random.uniform(-1, 1, (2, SMALL, SMALL, 3)).astype("float32")
+    expected, found = plus(x).numpy(), lean(x).numpy()
+    assert expected.std() > 0.1 and len(np.unique(expected.argmax(-1))) > 3
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_the_papers_maps():

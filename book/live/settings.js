@@ -16,7 +16,7 @@ export function connectOpacity(view) {
   });
 }
 
-/** int8, float16 or their difference. `failed(error)`: what to say when a network is missing. */
+/** int8, float16, their difference, or sharp. `failed(error)`: what to say when a network is missing. */
 export function connectPrecision(studio, failed) {
   find("#precision").addEventListener("change", async ({ target }) => {
     say("Loading the network …");

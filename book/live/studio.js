@@ -38,7 +38,7 @@ export class Studio {
     return this.#prepare();
   }
 
-  /** "int8", "float16" or "both". */
+  /** "int8", "float16", "sharp" or "both", which is the first two. */
   usePrecision(precision) {
     this.#precision = precision;
     return this.#prepare();

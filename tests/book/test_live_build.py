@@ -134,7 +134,7 @@ def test_every_class_has_an_ink_of_its_own():
 def test_policy_and_page_say_where_the_runtime_is_from(vendored, tmp_path):
     for name in ("index.html", "sw.js"):
         (tmp_path / name).write_text((SOURCE / name).read_text())
-    models = {name: {"mb": "1.0"} for name in ("int8", "float16")}
+    models = {name: {"mb": "1.0"} for name in ("int8", "float16", "sharp")}
     build_live.fill_in(tmp_path, {"runtime": build_live.runtime(vendored), "models": models})
     page, worker = ((tmp_path / name).read_text() for name in ("index.html", "sw.js"))
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]

@@ -80,16 +80,18 @@ def test_installed_command_segments_a_photo(installed, tmp_path):
     assert "cat" in done.stdout
 
 
-def test_predict_answers_without_a_training_framework(installed, tmp_path):
+@pytest.mark.parametrize("size", ["257", "513"])
+def test_predict_answers_without_a_training_framework(installed, tmp_path, size):
     import skimage.data
     from PIL import Image
 
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "chelsea.png")
     code = (
-        "import sys; from segcore import cli; code = cli.main(['predict', 'chelsea.png']);"
+        "import sys; from segcore import cli;"
+        "code = cli.main(['predict', 'chelsea.png', '--size', sys.argv[1]]);"
         "print('loaded', sorted({'tensorflow', 'keras', 'jax', 'scipy'} & set(sys.modules)));"
         "sys.exit(code)"
     )
-    done = run(installed, tmp_path, "-c", code)
+    done = run(installed, tmp_path, "-c", code, size)
     assert done.returncode == 0, done.stderr
     assert "cat" in done.stdout and "loaded []" in done.stdout

@@ -107,12 +107,12 @@ def test_film_is_segmented_and_timed(visit):
     assert page.evaluate("document.querySelector('#video').srcObject") is None
 
 
-@pytest.mark.parametrize("precision", ["int8", "float16"])
+@pytest.mark.parametrize("precision", ["int8", "float16", "sharp"])
 def test_masks_are_those_of_python(visit, precision):
     page = visit()
-    if precision == "float16":
-        page.get_by_label("float16").check(force=True)
-        until(page, status_begins("The float16 network"))
+    if precision != "int8":
+        page.get_by_label(precision).check(force=True)
+        until(page, status_begins(f"The {precision} network"))
     for label, name in SAMPLES.items():
         sample(page, label)
         assert name in seen(page)

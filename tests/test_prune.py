@@ -1,0 +1,88 @@
+"""Channels that go, and what the others say for them."""
+
+import numpy as np
+import pytest
+
+from segcore import prune
+
+
+def moments_of(rows):
+    return prune.Moments.of([rows[: len(rows) // 3], rows[len(rows) // 3 :]])
+
+
+def varied(channels, rows=4000, seed=0):
+    """Activations (rows, channels) that depend on each other."""
+    random = np.random.default_rng(seed)
+    causes = random.normal(size=(rows, channels // 2 + 1))
+    mixed = causes @ random.normal(size=(causes.shape[1], channels))
+    own = random.normal(size=(rows, channels)) * random.uniform(0.1, 2, channels)
+    return np.maximum(mixed + own + 0.3, 0).astype("f4")
+
+
+def output_error(rows, kernel, kept):
+    """The mean square by which the best linear function of `kept` misses rows @ kernel."""
+    inputs = np.c_[rows[:, kept], np.ones(len(rows))]
+    target = rows @ kernel
+    return np.square(target - inputs @ np.linalg.lstsq(inputs, target, rcond=None)[0]).mean()
+
+
+def test_moments_are_those_of_all_rows():
+    rows = varied(5).reshape(40, 10, 10, 5)
+    found = prune.Moments.of(iter(rows))
+    np.testing.assert_allclose(found.mean, rows.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found.covariance, np.cov(rows.reshape(-1, 5).T, ddof=0), rtol=1e-4)
+    with pytest.raises(ValueError, match="batches is empty; give"):
+        prune.Moments.of([])
+
+
+def test_the_first_to_go_is_the_one_that_is_least_missed():
+    for seed in range(5):
+        rows = varied(7, seed=seed)
+        kernel = np.random.default_rng(seed).normal(size=(7, 3))
+        errors = [output_error(rows, kernel, np.delete(np.arange(7), out)) for out in range(7)]
+        kept = prune.least_missed(kernel, moments_of(rows), 6)
+        assert np.setdiff1d(np.arange(7), kept).tolist() == [int(np.argmin(errors))]
+
+
+def test_better_than_going_by_size():
+    ours = sizes = 0.0
+    for seed in range(5):
+        rows = varied(24, seed=seed)
+        kernel = np.random.default_rng(seed).normal(size=(24, 4))
+        loudness = rows.std(0) * np.linalg.norm(kernel, axis=1)
+        sizes += output_error(rows, kernel, np.sort(np.argsort(-loudness)[:12]))
+        ours += output_error(rows, kernel, prune.least_missed(kernel, moments_of(rows), 12))
+    assert ours < 0.95 * sizes
+
+
+def test_copies_go_and_nothing_is_lost():
+    rows, random = varied(6), np.random.default_rng(1)
+    rows = np.c_[rows, rows[:, :3] * 2 + 1]  # three channels that say nothing new
+    kernel = random.normal(size=(1, 1, 9, 4)).astype("f4")
+    arrays = {"mix/kernel": kernel, "mix_BN/moving_mean": np.zeros(4, "f4"), "other": kernel}
+    moments = moments_of(rows)
+    kept = prune.least_missed(kernel[0, 0], moments, 6)
+    assert {c % 6 for c in kept.tolist()} == set(range(6))  # one of each pair
+    less = prune.without(arrays, "mix", moments, kept)
+    assert less["mix/kernel"].shape == kernel.shape and less["other"] is kernel
+    assert not less["mix/kernel"][:, :, np.setdiff1d(np.arange(9), kept)].any()
+    new = rows @ less["mix/kernel"][0, 0] - less["mix_BN/moving_mean"]
+    np.testing.assert_allclose(new, rows @ kernel[0, 0], atol=0.02 * np.abs(new).max())
+    assert not arrays["mix_BN/moving_mean"].any()  # what went in stays as it was
+
+
+@pytest.mark.parametrize("keep", [0, 4])
+def test_keep_within_reason(keep):
+    with pytest.raises(ValueError, match=f"keep must be between 1 and 3, not {keep}"):
+        prune.least_missed(np.ones((3, 2)), moments_of(varied(3)), keep)
+
+
+def test_centred_kernels_weigh_a_constant_map_as_before():
+    plus = {"decoder1_depthwise/kernel": np.random.default_rng(0).normal(size=(3, 3, 10, 1)),
+            "concat_projection/kernel": np.zeros((1, 1, 5, 8))}  # fmt: skip
+    before = plus["decoder1_depthwise/kernel"].copy()
+    after = prune.centred(plus)["decoder1_depthwise/kernel"]
+    np.testing.assert_allclose(after.sum((0, 1)), before.sum((0, 1)))
+    assert np.count_nonzero(after[:, :, :8]) == 8 and (after[1, 1, :8] != 0).all()
+    assert (after[:, :, 8:] == before[:, :, 8:]).all()  # low-level features are looked around in
+    assert (plus["decoder1_depthwise/kernel"] == before).all()

@@ -1,0 +1,53 @@
+"""The int8 files in the wheel: whole, small, all integers, and true to their Keras networks."""
+
+import pytest
+import skimage.data
+
+from segcore import models, runtime, tflite, training, voc
+
+PHOTOS = {
+    "cat": skimage.data.chelsea(),
+    "person": skimage.data.astronaut(),
+    "motorbike": skimage.data.stereo_motorcycle()[0],
+}
+FILES = {"phone": runtime.PHONE, "sharp": runtime.SHARP}
+AGREE = {runtime.PHONE: 0.95, runtime.SHARP: 0.97}  # the astronaut has 0.956 and 0.973
+
+
+@pytest.fixture(scope="module", params=["phone", "sharp"])
+def shipped(request):
+    """(file, the Keras network that it was made from)."""
+    make = {"phone": lambda: models.pretrained(257), "sharp": models.lean}
+    return FILES[request.param], runtime.wrap(make[request.param](), request.param)
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=FILES)
+def test_small_and_all_integers(path):
+    assert path.stat().st_size <= 3.3e6
+    operators = tflite.operators(path)
+    assert len(operators) > 60
+    assert not [operator.layer for operator in operators if operator.in_float]
+    assert not [o.kind for o in operators if "SPACE" in o.kind or "BATCH" in o.kind]
+
+
+def test_agrees_with_its_network(shipped):
+    path, network = shipped
+    file = runtime.load(path)
+    assert file.size == network.size
+    for name, photo in PHOTOS.items():
+        expected, found = network(photo).mask, file(photo).mask
+        assert found.shape == photo.shape[:2]
+        assert (found == voc.CLASSES.index(name)).mean() > 0.1, name
+        assert (found == expected).mean() > AGREE[path], name
+
+
+def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
+    whole, lean = models.pretrained(513), models.lean()
+    assert lean.output_shape == (None, 513, 513, 21)
+    assert lean.count_params() < 0.85 * whole.count_params()
+    theirs = {variable.path: variable.numpy() for variable in whole.variables}
+    for variable in lean.variables:
+        if training.is_encoder(variable.path):
+            assert (variable.numpy() == theirs[variable.path]).all(), variable.path
+    kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, lean)]
+    assert (kernels[0] != kernels[1]).mean() > 0.9
