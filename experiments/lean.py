@@ -8,14 +8,15 @@ Half of DeepLabV3+'s time goes into ASPP and decoder. How much of them does the 
 On photos that are held out it is asked what the masks lose without the atrous branches, with a
 decoder that looks at one cell only of the enlarged deep features, and with 224 channels of 256 in
 the decoder's first convolution: about the most that is no slower than Google's file. What is left
-speaks for what is gone (`segcore.prune`): no step of training in that. Then the head learns what
-the whole head says of the features of the frozen encoder, computed once for one view of each photo.
-Photos and their drawing by class are voc21.py's; its teachers' answers, from `taught` or asked
-anew, decide on that drawing alone. Rate and losses were not searched; the number of channels was
-chosen by time and on the held-out photos.
+speaks for what is gone (`segcore.prune`): no step of training in that. Then the head is
+trained to give the masks of the whole one (dice; its scores weigh little), from the features of the
+frozen encoder, computed once for one view of each photo. Photos and their drawing by class are
+voc21.py's; its teachers' answers, from `taught` or asked anew, decide on that drawing alone. Rate
+and losses were not searched; the number of channels was chosen by time and on the held-out photos.
 
 At the end segcore/weights gets the new head. The second command makes the int8 file anew, the third
-opens the 40 val photos. About half an hour on two cores.
+opens the 40 val photos. Half an hour on two cores, 9 GB of memory, ten minutes more where the
+teachers must be asked.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ from segcore.quiet import keras
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
 RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)
+
+
+Scores = dict[str, dict[str, float]]
 
 
 class View(NamedTuple):
@@ -132,48 +136,25 @@ def judge_of(head: keras.Model, views: list[View]) -> Callable[[], dict[str, flo
     return judge
 
 
-def teach(
-    lean: keras.Model, shared: Path, answers: Path, out: Path, limit: int | None, run: training.Run,
-    resume: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Cuts and trains the network `lean` → how it went; `out` gets the run."""
-    whole = models.pretrained(LARGE, batch_size=1)
-    held, photos = photos_of(shared, answers, limit)
-    unseen, seen = views_of(held, whole, 0), views_of(photos, whole, 1)
+def cut(whole: keras.Model, lean: keras.Model, seen: list[View], unseen: list[View]) -> Scores:
+    """Fills `lean` from `whole`, untrained → how `unseen` fares with each part left out."""
     judged = {"whole": judge_of(parts(whole)[1], unseen)()}
     plus = checkpoint.arrays_of(whole)
-    spread = np.random.default_rng(run.seed).permutation(len(seen))[:MOMENTS]
-    moments = moments_of(whole, [seen[i] for i in spread])
-    near = np.arange(2 * plus["concat_projection/kernel"].shape[-1])
-    alone = {
+    moments = moments_of(whole, seen)
+    near = np.arange(2 * plus["concat_projection/kernel"].shape[-1])  # what is not atrous
+    for name, arrays in {
         "without_atrous": prune.without(plus, "concat_projection", moments["concat"], near),
         "without_neighbours": prune.centred(plus),
-    }
-    for name, arrays in alone.items():
+    }.items():
         checkpoint.load_weights(whole, arrays)
         judged[name] = judge_of(parts(whole)[1], unseen)()
-    for name, network in (("without_both", models.deeplab_lean(LARGE, filters=256)), ("cut", lean)):
-        filters = network.get_layer("decoder1_add").output.shape[-1]
+    for name, network, filters in (
+        ("without_both", models.deeplab_lean(LARGE, filters=256), 256),
+        ("cut", lean, models.LEAN_FILTERS),
+    ):
         checkpoint.load_weights(network, prune.plus_as_lean(plus, moments, filters))
         judged[name] = judge_of(parts(network)[1], unseen)()
-    _, head = parts(lean)
-    judge = judge_of(head, unseen)
-    judged["cut"] = judge()
-    print(judged, flush=True)
-    trainer = training.Trainer(head, run, objective)
-    history = training.train(trainer, draws(run.seed, photos, seen), out, judge, resume)
-    learnt = checkpoint.read_weights(out / "weights.npz")  # the running average
-    for variable in head.variables:
-        variable.assign(learnt[variable.path])
-    judged["taught"] = judge()
-    print(judged, flush=True)
-    return {
-        "photos": {"taught": len(photos), "held": len(held)},
-        "filters": models.LEAN_FILTERS,
-        "run": asdict(run),
-        "judged": judged,
-        "history": history,
-    }
+    return judged
 
 
 def main() -> None:
@@ -190,10 +171,31 @@ def main() -> None:
     run = replace(RUN, steps=chosen.steps, warmup=chosen.steps // 20)
     for folder in (chosen.taught, chosen.out):
         folder.mkdir(parents=True, exist_ok=True)
-    lean = models.deeplab_lean(LARGE)
-    values = teach(lean, chosen.shared, chosen.taught, chosen.out, chosen.limit, run, chosen.resume)
-    head = {k: v for k, v in checkpoint.arrays_of(lean).items() if not training.is_encoder(k)}
-    checkpoint.write_weights(head, chosen.out / "head.npz")
+    whole, lean = models.pretrained(LARGE, batch_size=1), models.deeplab_lean(LARGE)
+    held, photos = photos_of(chosen.shared, chosen.taught, chosen.limit)
+    unseen, seen = views_of(held, whole, 0), views_of(photos, whole, 1)
+    spread = np.random.default_rng(run.seed).permutation(len(seen))[:MOMENTS]
+    judged = cut(whole, lean, [seen[i] for i in spread], unseen)
+    print(judged, flush=True)
+    _, head = parts(lean)
+    judge, draw = judge_of(head, unseen), draws(run.seed, photos, seen)
+    trainer = training.Trainer(head, run, objective)
+    history = training.train(trainer, draw, chosen.out, judge, chosen.resume)
+    learnt = checkpoint.read_weights(chosen.out / "weights.npz")  # the running average
+    for variable in head.variables:
+        variable.assign(learnt[variable.path])
+    judged["taught"] = judge()
+    print(judged, flush=True)
+    values = {
+        "photos": {"taught": len(photos), "held": len(held)},
+        "filters": models.LEAN_FILTERS,
+        "run": asdict(run),
+        "judged": judged,
+        "history": history,
+    }
+    arrays = checkpoint.arrays_of(lean)
+    found = {key: arrays[key] for key in arrays if not training.is_encoder(key)}
+    checkpoint.write_weights(found, chosen.out / "head.npz")
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
         export.write(models.LEAN, (chosen.out / "head.npz").read_bytes())
         print(results.record("lean", values, seed=run.seed))

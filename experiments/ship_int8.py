@@ -2,9 +2,10 @@
 
     python experiments/ship_int8.py ../shared
 
-Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected (as "int8_257" in
-results/precisions.json and "lean" in results/lean.json). The live page, the chapters and
-`segcore predict` use them. Run it after every change of the checkpoint. A minute on two cores.
+Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected ("int8_257" in
+results/precisions.json, "sharp" in results/lean_score.json). The live page, the chapters and
+`segcore predict` use them. Run it after every change of the checkpoint; where that changes what
+513 uses, run lean.py first. Two minutes on two cores.
 """
 
 import sys

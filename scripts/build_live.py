@@ -2,7 +2,7 @@
 
     python scripts/build_live.py FOLDER
 
-FOLDER must be new or empty. `make book` runs this beside Sphinx. The int8 network is the one that
+FOLDER must be new or empty. `make book` runs this beside Sphinx. The int8 networks are those that
 segcore ships; the float16 one is exported from the shipped checkpoint (half a minute) and kept in
 _build/cache until the checkpoint or the exporter changes: 5 MB that anybody can make need not be in
 the repository.

@@ -162,8 +162,8 @@ def deeplab_lean(
 
     ASPP has no atrous branches. The decoder's first separable convolution, of `filters` channels,
     treats deep and low-level features apart before it adds them up: the deep ones then need not be
-    enlarged first, which spares fifteen of sixteen cells. `prune.plus_as_lean` makes its weights.
-    Taught in chapter 10.
+    enlarged first, which spares fifteen of sixteen cells. `prune.plus_as_lean` makes its first
+    weights. See book/results.
     """
     images = _image_input(size, 16, True, batch_size)
     x = mobilenet_v2(images)

@@ -28,9 +28,8 @@ class Moments:
         """Those of activations (..., C) over all positions of all `batches`; ValueError if none."""
         count, total, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches:
-            rows = batch.reshape(-1, batch.shape[-1])
-            count, total = count + len(rows), total + rows.sum(0, dtype=np.float64)
-            squares = squares + (rows.T @ rows).astype(np.float64)
+            rows = batch.reshape(-1, batch.shape[-1]).astype(np.float64)
+            count, total, squares = count + len(rows), total + rows.sum(0), squares + rows.T @ rows
         if not count:
             raise ValueError("batches is empty; give the activations of a few photos")
         mean = total / count
@@ -40,17 +39,18 @@ class Moments:
 def least_missed(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.intp]:
     """The `keep` of C channels that a 1×1 `kernel` (C, D) can do least without, ascending.
 
-    One channel after the other goes: the one without which the output changes least, in mean
-    square, after all that are left have made up for it as well as they can. Hassibi & Stork 1993,
-    Optimal Brain Surgeon, applied to channels. Taught in chapter 10.
+    One channel after the other goes: the one without which the kernel's sums (before batch norm)
+    change least, in mean square, after all that are left have made up for it as well as they can.
+    ValueError for a `keep` that is not 1..C. Hassibi & Stork 1993, Optimal Brain Surgeon, applied
+    to channels. Used by the lean network, see book/results.
     """
     if not 0 < keep <= len(kernel):
         raise ValueError(f"keep must be between 1 and {len(kernel)}, not {keep}")
     weights, gone = kernel.astype(np.float64), np.zeros(len(kernel), bool)
     inverse = np.linalg.inv(_ridged(moments.covariance))
     for _ in range(len(kernel) - keep):
-        alone = np.where(gone, 1, np.diag(inverse))  # 1/alone: variance that others cannot explain
-        out = int(np.where(gone, np.inf, np.square(weights).sum(1) / alone).argmin())
+        own = 1 / np.where(gone, 1, np.diag(inverse))  # the variance that others do not explain
+        out = int(np.where(gone, np.inf, np.square(weights).sum(1) * own).argmin())
         share = inverse[:, out] / inverse[out, out]
         weights -= np.outer(share, weights[out])
         inverse -= np.outer(share, inverse[out])
@@ -62,8 +62,8 @@ def without(arrays: Arrays, layer: str, moments: Moments, kept: NDArray) -> dict
     """Arrays in which the 1×1 convolution `layer` hears only the input channels `kept`.
 
     They speak for the others as well as a linear function can, in mean square over what `moments`
-    were taken of. Shapes stay, with zeros for what is unheard; the layer's batch norm takes the
-    rest. Taught in chapter 10.
+    were taken of (but for a slight pull towards the old kernel, `RIDGE`). Shapes stay, with zeros
+    for what is unheard; the mean of what is lost goes into the layer's batch norm.
     """
     kernel, covariance = arrays[f"{layer}/kernel"][0, 0], _ridged(moments.covariance)
     refitted = np.zeros(kernel.shape)
@@ -93,7 +93,8 @@ def plus_as_lean(plus: Arrays, moments: Mapping[str, Moments], filters: int) -> 
     """DeepLabV3+'s arrays → those of `models.deeplab_lean`, as close as they come untrained.
 
     ASPP loses its atrous branches, the decoder's first convolution all but `filters` channels and
-    its look around in deep features. `moments` belong to the layers that `HEARD_BY` names.
+    its look around in deep features, whose ReLU then comes before the enlargement. `moments`
+    belong to the layers that `HEARD_BY` names.
     """
     heard = {name: plus[f"{layer}/kernel"][0, 0] for name, layer in HEARD_BY.items()}
     near = np.arange(2 * heard["concat"].shape[1])  # pooling and the 1×1 branch
@@ -137,4 +138,7 @@ def _apart(plus: Arrays, kept: NDArray) -> dict[str, NDArray]:
 
 
 def _ridged(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    return covariance + RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    mean = np.trace(covariance) / len(covariance)
+    if mean <= 0:
+        raise ValueError("moments say that no channel varies; take them of several photos")
+    return covariance + RIDGE * mean * np.eye(len(covariance))

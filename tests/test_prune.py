@@ -44,6 +44,29 @@ def test_the_first_to_go_is_the_one_that_is_least_missed():
         assert np.setdiff1d(np.arange(7), kept).tolist() == [int(np.argmin(errors))]
 
 
+def test_one_after_the_other_as_if_each_had_been_tried():
+    for seed in range(8):
+        rows = varied(9, seed=seed)
+        kernel = np.random.default_rng(seed).normal(size=(9, 3))
+        left = list(range(9))
+        for _ in range(4):
+            left = min(
+                ([c for c in left if c != out] for out in left),
+                key=lambda kept: output_error(rows, kernel, kept),
+            )
+        assert prune.least_missed(kernel, moments_of(rows), 5).tolist() == left
+
+
+def test_the_dead_go_first_and_all_may_stay():
+    rows, kernel = varied(6), np.random.default_rng(0).normal(size=(6, 2))
+    rows[:, 4] = 0
+    assert prune.least_missed(kernel, moments_of(rows), 5).tolist() == [0, 1, 2, 3, 5]
+    assert prune.least_missed(kernel, moments_of(rows), 6).tolist() == list(range(6))
+    still = np.ones((100, 3), "f4")
+    with pytest.raises(ValueError, match="no channel varies; take them of several photos"):
+        prune.least_missed(np.ones((3, 2)), prune.Moments.of([still]), 2)
+
+
 def test_better_than_going_by_size():
     ours = sizes = 0.0
     for seed in range(5):
@@ -62,6 +85,7 @@ def test_copies_go_and_nothing_is_lost():
     arrays = {"mix/kernel": kernel, "mix_BN/moving_mean": np.zeros(4, "f4"), "other": kernel}
     moments = moments_of(rows)
     kept = prune.least_missed(kernel[0, 0], moments, 6)
+    assert len(kept) == 6
     assert {c % 6 for c in kept.tolist()} == set(range(6))  # one of each pair
     less = prune.without(arrays, "mix", moments, kept)
     assert less["mix/kernel"].shape == kernel.shape and less["other"] is kernel

@@ -49,5 +49,7 @@ def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
     for variable in lean.variables:
         if training.is_encoder(variable.path):
             assert (variable.numpy() == theirs[variable.path]).all(), variable.path
+    masks = [runtime.wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, lean)]
+    assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little
     kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, lean)]
     assert (kernels[0] != kernels[1]).mean() > 0.9

@@ -12,10 +12,10 @@ async function start({ runtime, threads }) {
   const script = `${folder}litert_wasm_threaded_internal.js`;
   // The runtime asks for a GPU even when it will not use one: it gets none. And it keeps as many
   // threads ready as there are cores; if a network wants more, all wait for one another for ever.
-  // Two networks may be loaded at a time.
+  // All three networks may be loaded at a time.
   const noDevice = { limits: {}, features: new Set(), requestDevice: async () => null };
   Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => noDevice } });
-  Object.defineProperty(navigator, "hardwareConcurrency", { value: 2 * threads + 1 });
+  Object.defineProperty(navigator, "hardwareConcurrency", { value: 3 * threads + 1 });
   self.Module = {
     locateFile: (name) => folder + name,
     mainScriptUrlOrBlob: script,

@@ -155,6 +155,17 @@ def test_threads_can_be_chosen_and_change_no_pixel(visit):
         assert (mask(page) == before).mean() > 0.999
 
 
+def test_all_networks_share_four_threads(visit):
+    page = visit()
+    page.locator("#threads").get_by_label("4").check(force=True)
+    sample(page, "Cat")
+    for choice, holds in (("compare", "live.result.difference !== null"),
+                          ("sharp", status_begins("The sharp network"))):  # fmt: skip
+        page.get_by_label(choice).check(force=True)
+        until(page, holds)
+    assert "cat" in seen(page)
+
+
 def test_camera_is_switched(browser, visit):
     two = live_site.launch(browser, f"{FAKE}=device-count=2", GRANT)
     device = "document.querySelector('#video').srcObject.getVideoTracks()[0].getSettings().deviceId"
