@@ -134,9 +134,9 @@ def worth(pairs: list[Pair], net: keras.Model) -> list[Pair]:
 
 def gather(pairs: list[Pair], shared: Path, answers: Path) -> list[Photo]:
     """Photos with the teachers' answers, which are asked once and kept in the file `answers`, whose
-    name gets a digest of the photos: other photos, another file."""
+    name gets a digest of photos and teachers: others of these, another file."""
     images = [data.read_image(photo) for photo, _ in pairs]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256((shared / V0).read_bytes() + (shared / V3).read_bytes())
     for image in images:
         digest.update(image)
     answers = answers.with_stem(f"{answers.stem}_{digest.hexdigest()[:8]}")

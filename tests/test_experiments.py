@@ -60,10 +60,16 @@ def test_voc21_keeps_the_teachers_answers_to_each_set_of_photos(experiment, tmp_
     pairs = [(tmp_path / f"{level}.png", None) for level in (10, 20, 30)]
     for level, (path, _) in zip((10, 20, 30), pairs, strict=True):
         Image.new("RGB", (9, 9), (level, 0, 0)).save(path)
+    for weights in (voc21.V0, voc21.V3):
+        (tmp_path / weights).parent.mkdir(exist_ok=True)
+        (tmp_path / weights).write_bytes(b"some")
     for part in (pairs[:1], pairs, pairs[1:2], pairs, pairs[:1]):
         for photo in voc21.gather(part, tmp_path, tmp_path / "held.npy"):
             assert (photo.wanted == photo.image[0, 0, 0]).all()
     assert asked == [10, 10, 20, 30, 20]  # each set once
+    (tmp_path / voc21.V0).write_bytes(b"others")
+    voc21.gather(pairs[:1], tmp_path, tmp_path / "held.npy")
+    assert asked.pop() == 10 and len(asked) == 5  # and once more by other teachers
 
 
 def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):

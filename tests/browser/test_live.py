@@ -157,8 +157,9 @@ def test_threads_can_be_chosen_and_change_no_pixel(visit):
 
 def test_all_networks_share_four_threads(visit):
     page = visit()
-    page.locator("#threads").get_by_label("4").check(force=True)
     sample(page, "Cat")
+    page.locator("#threads").get_by_label("4").check(force=True)
+    until(page, status_begins("Running on 4"))
     for choice, holds in (("compare", "live.result.difference !== null"),
                           ("sharp", status_begins("The sharp network"))):  # fmt: skip
         page.get_by_label(choice).check(force=True)
