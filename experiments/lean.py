@@ -35,6 +35,7 @@ from voc21 import LARGE, Photo, chooser, photos_of, view_of
 from segcore import (
     checkpoint,
     export,
+    lean,
     losses,
     metrics,
     models,
@@ -47,8 +48,6 @@ from segcore.quiet import keras
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
 RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)
-
-
 Scores = dict[str, dict[str, float]]
 
 
@@ -92,7 +91,7 @@ def moments_of(whole: keras.Model, views: list[View]) -> dict[str, prune.Moments
         for view in tqdm(views, unit="view", desc=name):
             yield probe.predict_on_batch([part[None].astype("f4") for part in view[:2]])
 
-    return {name: prune.Moments.of(outputs(name)) for name in prune.HEARD_BY}
+    return {name: prune.Moments.of(outputs(name)) for name in lean.HEARD_BY}
 
 
 def objective(call: Any, batch: Any) -> Any:
@@ -136,23 +135,23 @@ def judge_of(head: keras.Model, views: list[View]) -> Callable[[], dict[str, flo
     return judge
 
 
-def cut(whole: keras.Model, lean: keras.Model, seen: list[View], unseen: list[View]) -> Scores:
-    """Fills `lean` from `whole`, untrained → how `unseen` fares with each part left out."""
+def cut(whole: keras.Model, thin: keras.Model, seen: list[View], unseen: list[View]) -> Scores:
+    """Fills the lean network `thin` from `whole`, untrained → scores with each part left out."""
     judged = {"whole": judge_of(parts(whole)[1], unseen)()}
     plus = checkpoint.arrays_of(whole)
     moments = moments_of(whole, seen)
     near = np.arange(2 * plus["concat_projection/kernel"].shape[-1])  # what is not atrous
     for name, arrays in {
         "without_atrous": prune.without(plus, "concat_projection", moments["concat"], near),
-        "without_neighbours": prune.centred(plus),
+        "without_neighbours": lean.centred(plus),
     }.items():
         checkpoint.load_weights(whole, arrays)
         judged[name] = judge_of(parts(whole)[1], unseen)()
     for name, network, filters in (
-        ("without_both", models.deeplab_lean(LARGE, filters=256), 256),
-        ("cut", lean, models.LEAN_FILTERS),
+        ("without_both", lean.deeplab_lean(LARGE, filters=256), 256),
+        ("cut", thin, lean.FILTERS),
     ):
-        checkpoint.load_weights(network, prune.plus_as_lean(plus, moments, filters))
+        checkpoint.load_weights(network, lean.from_plus(plus, moments, filters))
         judged[name] = judge_of(parts(network)[1], unseen)()
     return judged
 
@@ -171,13 +170,13 @@ def main() -> None:
     run = replace(RUN, steps=chosen.steps, warmup=chosen.steps // 20)
     for folder in (chosen.taught, chosen.out):
         folder.mkdir(parents=True, exist_ok=True)
-    whole, lean = models.pretrained(LARGE, batch_size=1), models.deeplab_lean(LARGE)
+    whole, thin = models.pretrained(LARGE, batch_size=1), lean.deeplab_lean(LARGE)
     held, photos = photos_of(chosen.shared, chosen.taught, chosen.limit)
     unseen, seen = views_of(held, whole, 0), views_of(photos, whole, 1)
     spread = np.random.default_rng(run.seed).permutation(len(seen))[:MOMENTS]
-    judged = cut(whole, lean, [seen[i] for i in spread], unseen)
+    judged = cut(whole, thin, [seen[i] for i in spread], unseen)
     print(judged, flush=True)
-    _, head = parts(lean)
+    _, head = parts(thin)
     judge, draw = judge_of(head, unseen), draws(run.seed, photos, seen)
     trainer = training.Trainer(head, run, objective)
     history = training.train(trainer, draw, chosen.out, judge, chosen.resume)
@@ -188,16 +187,16 @@ def main() -> None:
     print(judged, flush=True)
     values = {
         "photos": {"taught": len(photos), "held": len(held)},
-        "filters": models.LEAN_FILTERS,
+        "filters": lean.FILTERS,
         "run": asdict(run),
         "judged": judged,
         "history": history,
     }
-    arrays = checkpoint.arrays_of(lean)
+    arrays = checkpoint.arrays_of(thin)
     found = {key: arrays[key] for key in arrays if not training.is_encoder(key)}
     checkpoint.write_weights(found, chosen.out / "head.npz")
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
-        export.write(models.LEAN, (chosen.out / "head.npz").read_bytes())
+        export.write(lean.HEAD, (chosen.out / "head.npz").read_bytes())
         print(results.record("lean", values, seed=run.seed))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
+from segcore import benchmark, cli, export, lean, models, ptq, results, runtime, voc
 
 ROUNDS = 30
 
@@ -24,7 +24,8 @@ ROUNDS = 30
 def compare(shared: Path) -> dict[str, Any]:
     """mIoU, bytes and times of our files and of Google's, by name."""
     pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    networks = {"whole": models.pretrained(513, batch_size=1), "lean": models.lean(batch_size=1)}
+    whole, thin = models.pretrained(513, batch_size=1), lean.pretrained(batch_size=1)
+    networks = {"whole": whole, "lean": thin}
     paths = {name: shared / path for name, path in GOOGLE.items()}
     paths |= {"phone": runtime.PHONE, "sharp": runtime.SHARP}
     rows: dict[str, Any] = {}

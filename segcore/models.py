@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import blocks
-from segcore.checkpoint import for_size, load_weights, read_weights, variables_of
+from segcore.checkpoint import load_weights
 from segcore.quiet import keras
 from segcore.voc import NUM_CLASSES
 
@@ -25,8 +25,6 @@ MOBILENET_V2 = (
 )
 LOW_LEVEL = "block_3_expand_relu"  # the last layer at stride 4: 144 channels at width 1
 SHIPPED = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc.npz"
-LEAN = Path(__file__).parent / "weights" / "deeplab_lean_head_voc.npz"  # SHIPPED has its encoder
-LEAN_FILTERS = 224  # of its decoder's first convolution
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def deeplab_v3(
     upsampling at once, or 4·4 in `two_steps` as DeepLabV3+ does it. Chen et al. 2017, Rethinking
     Atrous Convolution. Taught in chapter 5.
     """
-    images = _image_input(size, 16, aligned, None)
+    images = image_input(size, 16, aligned, None)
     x = blocks.aspp(mobilenet_v2(images), filters, rates=())
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
     if two_steps:
@@ -138,7 +136,7 @@ def deeplab_v3_plus(
     Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. Taught in chapter 6.
     """
     wiring = wiring or Wiring()
-    images = _image_input(size, wiring.output_stride, wiring.aligned, batch_size)
+    images = image_input(size, wiring.output_stride, wiring.aligned, batch_size)
     x = mobilenet_v2(images, wiring.output_stride, wiring.width)
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
     x = blocks.aspp(x, filters, wiring.rates or atrous_rates(size, wiring.output_stride))
@@ -150,35 +148,6 @@ def deeplab_v3_plus(
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
     x = _upsample(x, step, size, "logits", wiring.aligned, late=True)
     return keras.Model(images, x, name="deeplab_v3_plus")
-
-
-def deeplab_lean(
-    size: int = 513,
-    num_classes: int = NUM_CLASSES,
-    filters: int = LEAN_FILTERS,
-    batch_size: int | None = None,
-) -> keras.Model:
-    """DeepLabV3+ without what the shipped one hardly uses: images → logits, both `size`×`size`.
-
-    ASPP has no atrous branches. The decoder's first separable convolution, of `filters` channels,
-    treats deep and low-level features apart before it adds them up: the deep ones then need not be
-    enlarged first, which spares fifteen of sixteen cells. `prune.plus_as_lean` makes its first
-    weights. See book/results.
-    """
-    images = _image_input(size, 16, True, batch_size)
-    x = mobilenet_v2(images)
-    low = keras.Model(images, x).get_layer(LOW_LEVEL).output
-    x = blocks.aspp(x, 256, rates=())
-    x = blocks.depthwise(x, "decoder1_deep")
-    x = layers.Conv2D(filters, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
-    x = _upsample(x, 4, low.shape[1], "encoder", aligned=True)
-    low = blocks.depthwise(blocks.convolution(low, 48, "low_projection"), "decoder1_low")
-    low = layers.Conv2D(filters, 1, name="decoder1_low_pointwise")(low)
-    x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
-    x = blocks.separable_convolution(x, 256, "decoder2")
-    x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    x = _upsample(x, 4, size, "logits", aligned=True, late=True)
-    return keras.Model(images, x, name="deeplab_lean")
 
 
 def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
@@ -204,18 +173,6 @@ def pretrained(
     return model
 
 
-def lean(batch_size: int | None = None) -> keras.Model:
-    """`deeplab_lean(513)` with its trained weights, ready to predict; set `batch_size` to export.
-
-    The encoder is that of `pretrained(513)`.
-    """
-    model, head = deeplab_lean(513, batch_size=batch_size), read_weights(LEAN)
-    shipped, wanted = for_size(read_weights(SHIPPED), 513), variables_of(model)
-    encoder = {key: shipped[key] for key in shipped if key in wanted and key not in head}
-    load_weights(model, encoder | head, LEAN.name)
-    return model
-
-
 def _decode(x: keras.KerasTensor, low: keras.KerasTensor, filters: int) -> keras.KerasTensor:
     """The decoder: 48 channels of low-level features join, two separable convolutions mix."""
     low = blocks.convolution(low, 48, "low_projection")
@@ -233,7 +190,7 @@ def _upsample(
     return layers.Resizing(size, size, interpolation="bilinear", name=f"{name}_up")(x)
 
 
-def _image_input(
+def image_input(
     size: int, output_stride: int, aligned: bool, batch_size: int | None
 ) -> keras.KerasTensor:
     """The input of a square network; ValueError for a size that its strides do not divide."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.blocks import BN_EPSILON
 from segcore.checkpoint import Arrays
 
 RIDGE = 1e-4  # of the mean variance; channels that always agree have no one best answer
-HEARD_BY = {"concat": "concat_projection", "decoder2_depthwise_relu": "decoder2_pointwise"}
-# the layers of DeepLabV3+ whose channels `plus_as_lean` thins out, and the 1×1 kernels behind them
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def least_missed(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.int
     One channel after the other goes: the one without which the kernel's sums (before batch norm)
     change least, in mean square, after all that are left have made up for it as well as they can.
     ValueError for a `keep` that is not 1..C. Hassibi & Stork 1993, Optimal Brain Surgeon, applied
-    to channels. Used by the lean network, see book/results.
+    to channels. `segcore.lean` uses it.
     """
     if not 0 < keep <= len(kernel):
         raise ValueError(f"keep must be between 1 and {len(kernel)}, not {keep}")
@@ -73,67 +70,6 @@ def without(arrays: Arrays, layer: str, moments: Moments, kept: NDArray) -> dict
         **arrays,
         f"{layer}/kernel": refitted[None, None].astype(np.float32),
         mean: (arrays[mean] - moments.mean @ (kernel - refitted)).astype(np.float32),
-    }
-
-
-def centred(plus: Arrays) -> dict[str, NDArray]:
-    """DeepLabV3+'s arrays whose decoder looks at one cell only of the enlarged deep features.
-
-    These hardly change within three cells: each 3×3 kernel becomes the sum of its taps.
-    """
-    spatial = plus["decoder1_depthwise/kernel"].copy()
-    wide = plus["concat_projection/kernel"].shape[-1]
-    total = spatial[:, :, :wide].sum((0, 1))
-    spatial[:, :, :wide] = 0
-    spatial[1, 1, :wide] = total
-    return {**plus, "decoder1_depthwise/kernel": spatial}
-
-
-def plus_as_lean(plus: Arrays, moments: Mapping[str, Moments], filters: int) -> dict[str, NDArray]:
-    """DeepLabV3+'s arrays → those of `models.deeplab_lean`, as close as they come untrained.
-
-    ASPP loses its atrous branches, the decoder's first convolution all but `filters` channels and
-    its look around in deep features, whose ReLU then comes before the enlargement. `moments`
-    belong to the layers that `HEARD_BY` names.
-    """
-    heard = {name: plus[f"{layer}/kernel"][0, 0] for name, layer in HEARD_BY.items()}
-    near = np.arange(2 * heard["concat"].shape[1])  # pooling and the 1×1 branch
-    kept = {"concat": near, "decoder2_depthwise_relu": least_missed(
-        heard["decoder2_depthwise_relu"], moments["decoder2_depthwise_relu"], filters
-    )}  # fmt: skip
-    arrays = centred(plus)
-    for name, layer in HEARD_BY.items():
-        arrays = without(arrays, layer, moments[name], kept[name])
-        arrays[f"{layer}/kernel"] = arrays[f"{layer}/kernel"][:, :, kept[name]]
-    return _apart(arrays, kept["decoder2_depthwise_relu"])
-
-
-def _apart(plus: Arrays, kept: NDArray) -> dict[str, NDArray]:
-    """The decoder's first convolution in two, for deep and for low-level features.
-
-    It gives only the channels `kept`. Its second batch norm becomes part of kernels and bias.
-    """
-    wide = plus["concat_projection/kernel"].shape[-1]
-    gone = ("aspp1_", "aspp2_", "aspp3_", "decoder1_")
-    arrays = {key: array for key, array in plus.items() if not key.startswith(gone)}
-    for key in plus:
-        if key.startswith("decoder2_depthwise"):
-            arrays[key] = plus[key][..., kept, :] if key.endswith("kernel") else plus[key][kept]
-        elif key.startswith("decoder1_depthwise_BN"):
-            name = key.split("/")[1]
-            arrays[f"decoder1_deep_depthwise_BN/{name}"] = plus[key][:wide]
-            arrays[f"decoder1_low_depthwise_BN/{name}"] = plus[key][wide:]
-    norm = {name: plus[f"decoder1_pointwise_BN/{name}"][kept]
-            for name in ("gamma", "beta", "moving_mean", "moving_variance")}  # fmt: skip
-    scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + BN_EPSILON)
-    spatial = plus["decoder1_depthwise/kernel"]
-    mixing = plus["decoder1_pointwise/kernel"][..., kept] * scale
-    return arrays | {
-        "decoder1_deep_depthwise/kernel": spatial[:, :, :wide],
-        "decoder1_low_depthwise/kernel": spatial[:, :, wide:],
-        "decoder1_deep_pointwise/kernel": mixing[:, :, :wide],
-        "decoder1_low_pointwise/kernel": mixing[:, :, wide:],
-        "decoder1_low_pointwise/bias": norm["beta"] - norm["moving_mean"] * scale,
     }
 
 

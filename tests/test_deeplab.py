@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore import checkpoint, data, models, prune, runtime, voc
+from segcore import checkpoint, data, lean, models, prune, runtime, voc
 
 SMALL = 65  # five cells at stride 16: the smallest map that the rates 1, 2, 3 fit on
 
@@ -78,19 +78,19 @@ def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
     widths = {"concat": 1280, "decoder2_depthwise_relu": 256}
     moments = {name: prune.Moments.of([abs(random.normal(size=(3 * wide, wide)))])
                for name, wide in widths.items()}  # fmt: skip
-    filters = models.LEAN_FILTERS
-    lean = models.deeplab_lean(SMALL)
-    checkpoint.load_weights(lean, prune.plus_as_lean(arrays, moments, filters))
+    filters = lean.FILTERS
+    thin = lean.deeplab_lean(SMALL)
+    checkpoint.load_weights(thin, lean.from_plus(arrays, moments, filters))
     assert all(np.array_equal(array, before[key]) for key, array in arrays.items())
 
     near = np.arange(512)
-    silenced = prune.without(prune.centred(arrays), "concat_projection", moments["concat"], near)
+    silenced = prune.without(lean.centred(arrays), "concat_projection", moments["concat"], near)
     second = moments["decoder2_depthwise_relu"]
     kept = prune.least_missed(arrays["decoder2_pointwise/kernel"][0, 0], second, filters)
     silenced = prune.without(silenced, "decoder2_pointwise", second, kept)
     checkpoint.load_weights(plus, silenced)
     x = random.uniform(-1, 1, (2, SMALL, SMALL, 3)).astype("float32")
-    expected, found = plus(x).numpy(), lean(x).numpy()
+    expected, found = plus(x).numpy(), thin(x).numpy()
     assert expected.std() > 0.1 and len(np.unique(expected.argmax(-1))) > 3
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 

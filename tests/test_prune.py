@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore import prune
+from segcore import lean, prune
 
 
 def moments_of(rows):
@@ -33,15 +33,6 @@ def test_moments_are_those_of_all_rows():
     np.testing.assert_allclose(found.covariance, np.cov(rows.reshape(-1, 5).T, ddof=0), rtol=1e-4)
     with pytest.raises(ValueError, match="batches is empty; give"):
         prune.Moments.of([])
-
-
-def test_the_first_to_go_is_the_one_that_is_least_missed():
-    for seed in range(5):
-        rows = varied(7, seed=seed)
-        kernel = np.random.default_rng(seed).normal(size=(7, 3))
-        errors = [output_error(rows, kernel, np.delete(np.arange(7), out)) for out in range(7)]
-        kept = prune.least_missed(kernel, moments_of(rows), 6)
-        assert np.setdiff1d(np.arange(7), kept).tolist() == [int(np.argmin(errors))]
 
 
 def test_one_after_the_other_as_if_each_had_been_tried():
@@ -105,7 +96,7 @@ def test_centred_kernels_weigh_a_constant_map_as_before():
     plus = {"decoder1_depthwise/kernel": np.random.default_rng(0).normal(size=(3, 3, 10, 1)),
             "concat_projection/kernel": np.zeros((1, 1, 5, 8))}  # fmt: skip
     before = plus["decoder1_depthwise/kernel"].copy()
-    after = prune.centred(plus)["decoder1_depthwise/kernel"]
+    after = lean.centred(plus)["decoder1_depthwise/kernel"]
     np.testing.assert_allclose(after.sum((0, 1)), before.sum((0, 1)))
     assert np.count_nonzero(after[:, :, :8]) == 8 and (after[1, 1, :8] != 0).all()
     assert (after[:, :, 8:] == before[:, :, 8:]).all()  # low-level features are looked around in

@@ -3,7 +3,7 @@
 import pytest
 import skimage.data
 
-from segcore import models, runtime, tflite, training, voc
+from segcore import lean, models, runtime, tflite, training, voc
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),
@@ -17,7 +17,7 @@ AGREE = {runtime.PHONE: 0.95, runtime.SHARP: 0.97}  # the astronaut has 0.956 an
 @pytest.fixture(scope="module", params=["phone", "sharp"])
 def shipped(request):
     """(file, the Keras network that it was made from)."""
-    make = {"phone": lambda: models.pretrained(257), "sharp": models.lean}
+    make = {"phone": lambda: models.pretrained(257), "sharp": lean.pretrained}
     return FILES[request.param], runtime.wrap(make[request.param](), request.param)
 
 
@@ -42,14 +42,14 @@ def test_agrees_with_its_network(shipped):
 
 
 def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
-    whole, lean = models.pretrained(513), models.lean()
-    assert lean.output_shape == (None, 513, 513, 21)
-    assert lean.count_params() < 0.85 * whole.count_params()
+    whole, thin = models.pretrained(513), lean.pretrained()
+    assert thin.output_shape == (None, 513, 513, 21)
+    assert thin.count_params() < 0.85 * whole.count_params()
     theirs = {variable.path: variable.numpy() for variable in whole.variables}
-    for variable in lean.variables:
+    for variable in thin.variables:
         if training.is_encoder(variable.path):
             assert (variable.numpy() == theirs[variable.path]).all(), variable.path
-    masks = [runtime.wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, lean)]
+    masks = [runtime.wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
     assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little
-    kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, lean)]
+    kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, thin)]
     assert (kernels[0] != kernels[1]).mean() > 0.9
