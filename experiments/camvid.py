@@ -126,14 +126,6 @@ def scorer(plain: keras.Model) -> Any:
     return score
 
 
-def steps_left(run: training.Run, folder: Path) -> int:
-    """How many of the steps of `run` are not in `folder` yet: all, unless it is resumed there."""
-    if not (folder / "state.npz").exists():
-        return run.steps
-    with np.load(folder / "state.npz") as state:
-        return run.steps - json.loads(str(state["note"]))["step"]
-
-
 def compete(name: str, doc: str) -> None:
     """The whole protocol for one optimizer; writes OUT/camvid_NAME.json as it goes."""
     options = argparse.ArgumentParser(description=doc)
@@ -179,16 +171,16 @@ def compete(name: str, doc: str) -> None:
         first = checkpoint.fresh(net.variables, weights, run.seed)
         fresh = {**memory, **{f"network/{path}": array for path, array in first.items()}}
         trainer.restart(run, fresh)
-        place = chosen.out / label / folder
-        left, clock = steps_left(run, place), perf_counter()
+        clock = perf_counter()
         pick = partial(draw, budget, run.seed, data, contents[:members])
         try:
-            rows = training.train(trainer, pick, place, resume=chosen.resume)
+            rows = training.train(trainer, pick, chosen.out / label / folder, resume=chosen.resume)
         except training.Diverged as error:
             say(label, run.rate, error)
             return {"miou": 0.0, "diverged": str(error)}
         trainer.publish()
-        pace = 1000 * (perf_counter() - clock) / left if left else None
+        spent = perf_counter() - clock
+        pace = None if chosen.resume else 1000 * spent / run.steps  # part of it ran elsewhere
         found = score(net, sets[split].images, truth[split])
         found |= {"loss": rows[-1]["loss"], "milliseconds_a_step": pace}
         record["histories"][folder] = rows

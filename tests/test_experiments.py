@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import data, export, losses, training
+from segcore import data, export
 from segcore.quiet import keras
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -89,23 +89,3 @@ def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
             np.testing.assert_allclose(
                 answer[2::4, 4], (scores[1:, 1] + scores[:-1, 1]) / 2, atol=1e-5
             )
-
-
-def test_camvid_counts_the_steps_that_a_resumed_run_still_takes(experiment, tmp_path):
-    camvid, (head, maps) = experiment("camvid"), small_head()
-    run = training.Run(7, 1e-3, every=2)
-
-    def objective(call, batch):
-        return losses.cross_entropy(call([batch["deep"], batch["low"]]), batch["mask"]), {}
-
-    def draw(step):
-        if step == 5:
-            raise KeyboardInterrupt
-        return maps
-
-    assert camvid.steps_left(run, tmp_path) == 7
-    with pytest.raises(KeyboardInterrupt):
-        training.train(training.Trainer(head, run, objective), draw, tmp_path)
-    assert camvid.steps_left(run, tmp_path) == 3  # four were saved
-    training.train(training.Trainer(head, run, objective), lambda _: maps, tmp_path, resume=True)
-    assert camvid.steps_left(run, tmp_path) == 0
