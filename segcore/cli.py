@@ -80,8 +80,10 @@ def evaluate(options: argparse.Namespace) -> int:
         "photos": len(pairs),
         "median_ms": round(milliseconds, 1),
     }
-    as_json = json.dumps(cli_models.without_nan(scores), indent=1)
-    print(as_json if options.json else _table(scores))
+    if options.json:
+        print(json.dumps(cli_models.without_nan(scores), indent=1))
+    else:
+        print(_table(scores))
     return 0
 
 
