@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import data, export
+from segcore import data, export, models
 from segcore.quiet import keras
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -89,3 +89,25 @@ def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
             np.testing.assert_allclose(
                 answer[2::4, 4], (scores[1:, 1] + scores[:-1, 1]) / 2, atol=1e-5
             )
+
+
+def test_averages_gives_batch_norms_the_statistics_it_is_asked_for(experiment):
+    averages = experiment("averages")
+    images = np.random.default_rng(0).uniform(-1, 1, (10, 65, 65, 3)).astype(np.float32)
+    network = models.pretrained(65)
+    before, wanted = network(images).numpy(), averages.behind_norms(network, images)
+    for name in ("block_1_project", "aspp0", "decoder1_pointwise"):
+        kernel = network.get_layer(name).kernel
+        kernel.assign(3 * kernel)  # batch norm has to take this back
+    assert np.abs(network(images).numpy() - before).max() > 1
+    averages.give_statistics(network, images, wanted)
+    np.testing.assert_allclose(network(images).numpy(), before, atol=1e-2)
+    found = averages.behind_norms(network, images)
+    for key, value in wanted.items():
+        np.testing.assert_allclose(found[key], value, atol=3e-3, err_msg=key)
+
+
+def test_averages_mixes_by_key(experiment):
+    first, second = ({"a/x": np.full(2, value), "b/x": np.full(2, value)} for value in (1.0, 3.0))
+    mixed = experiment("averages").between(first, second, lambda key: {"a/x": 0.25, "b/x": 1}[key])
+    assert mixed["a/x"].tolist() == [1.5, 1.5] and mixed["b/x"].tolist() == [3, 3]
