@@ -87,8 +87,10 @@ def interpreter(
 
     `exact` takes the slow reference kernels, whose integers `affine` reproduces to the bit; `keep`
     lets every operator's output be read afterwards, without the delegates that fuse them away.
-    Raises ValueError for what LiteRT cannot read.
+    Raises ValueError for what LiteRT cannot read, and for fewer `threads` than one.
     """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads}")
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError:  # the same class under its old name

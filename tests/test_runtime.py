@@ -129,6 +129,12 @@ def test_ids_that_voc_does_not_have_are_refused(saved):
                 segmenter(photo)
 
 
+@pytest.mark.parametrize("threads", [0, -1])
+def test_too_few_threads_are_not_the_files_fault(threads):
+    with pytest.raises(ValueError, match=f"^threads must be 1 or more, not {threads}$"):
+        runtime.load(runtime.PHONE, threads=threads)
+
+
 def test_tflite_input_and_output_types(monkeypatch, tmp_path):
     """Float, uint8 and int8 files see the same photo; quantised scores come back as numbers."""
     box = np.arange(33 * 33 * 3, dtype=np.uint8).reshape(33, 33, 3)
