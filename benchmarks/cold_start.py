@@ -1,4 +1,4 @@
-"""How long a new process takes until a photo is segmented: the int8 file, and Keras' network.
+"""How long a new process takes until a photo is segmented: both int8 files, and Keras' network.
 
 `make bench` runs it; it writes results/cold_start.json. Each round starts `segcore predict` on a
 drawn scene of 500×375 pixels, once in each way; what counts is the time from the process's start
@@ -18,7 +18,11 @@ from tqdm import tqdm
 from segcore import models, results, toy
 
 ROUNDS = 8
-WAYS = {"int8": [], "keras": ["--model", str(models.SHIPPED), "--size", "257"]}
+WAYS = {
+    "int8": [],
+    "sharp": ["--size", "513"],
+    "keras": ["--model", str(models.SHIPPED), "--size", "257"],
+}
 
 
 def seconds(folder: Path, options: list[str]) -> float:
