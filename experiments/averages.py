@@ -16,19 +16,16 @@ averaged plainly, 75.9 with statistics, 76.3 in the encoder alone. Five minutes 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"  # several times as fast on a CPU
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 from tqdm import tqdm
-from voc21 import LARGE, V0, V3
+from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
 from segcore import checkpoint, cli, data, models, results, runtime, training, voc
@@ -111,7 +108,7 @@ def main(shared: Path) -> None:
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
     boxes = [data.letterbox(data.read_image(photos[index]), LARGE)[0] for index in picked]
     images = data.signed(np.stack(boxes))
-    second = checkpoint.read_weights(shared / V0)
+    second = checkpoint.for_size(checkpoint.read_weights(models.SHIPPED), LARGE)
     first = checkpoint.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
     values: dict[str, Any] = {"photos": len(pairs), "seen": SEEN}
 
@@ -128,13 +125,13 @@ def main(shared: Path) -> None:
 
     both = network(first), network(second)
     alone = [runtime.wrap(model, "") for model in both]
-    for name, segmenter in zip(("first", "second"), alone, strict=True):
+    for name, segmenter in zip(("deeplab_v3", "shipped"), alone, strict=True):
         score(name, segmenter)
     opinions = runtime.Segmenter(
         lambda box: sum(softmax(segmenter.infer(box), axis=-1) for segmenter in alone), LARGE, ""
     )
     score("opinions", opinions)
-    score("second_stride_8", runtime.wrap(network(second, 8), ""))
+    score("shipped_stride_8", runtime.wrap(network(second, 8), ""))
     statistics = [behind_norms(model, images) for model in both]
     mixed, segmenter = both[0], alone[0]
 
