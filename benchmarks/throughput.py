@@ -17,7 +17,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")  # comp
 import numpy as np
 
 from segcore import augment, fast, losses, models, results, toy, training
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SIDE, CROP, CLASSES, BATCHES, STEPS = 513, 385, 21, (16, 64), 40
 

@@ -29,8 +29,8 @@ from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
 from segcore import checkpoint, cli, data, models, results, runtime, training, voc
+from segcore._keras import keras
 from segcore.checkpoint import Arrays
-from segcore.quiet import keras
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
 Norm = keras.layers.BatchNormalization

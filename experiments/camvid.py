@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from segcore import augment, checkpoint, fast, losses, metrics, models, photos, results, training
-from segcore.quiet import keras
+from segcore._keras import keras
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip

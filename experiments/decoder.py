@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segcore import checkpoint, cli, data, metrics, models, results, runtime, voc
-from segcore.quiet import keras
+from segcore._keras import keras
 
 WIDTHS = (1, 2, 4, 8, 16, 32)  # pixels
 

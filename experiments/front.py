@@ -18,7 +18,7 @@ from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
 from segcore import benchmark, cli, export, models, ptq, results, runtime, tflite, voc
-from segcore.quiet import keras
+from segcore._keras import keras
 
 ROUNDS = 30
 THINNER = {  # filters of ASPP and decoder, wiring

@@ -18,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from segcore import cost, results
-from segcore.quiet import keras, quiet_stderr
+from segcore._keras import keras
+from segcore._stderr import quiet_stderr
 
 CHANNELS = (8, 16, 32, 64, 128, 256)
 SIDES = (17, 33, 65, 129)

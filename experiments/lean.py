@@ -32,19 +32,8 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import (
-    checkpoint,
-    export,
-    lean,
-    losses,
-    metrics,
-    models,
-    prune,
-    results,
-    training,
-    voc,
-)
-from segcore.quiet import keras
+from segcore import checkpoint, export, lean, losses, metrics, models, prune, results, training, voc
+from segcore._keras import keras
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
 RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)

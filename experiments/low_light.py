@@ -21,7 +21,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from segcore import cli, data, light, metrics, models, results, runtime, voc
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SIZE, STEPS, BATCH, RATE, SEED = 257, 100, 4, 2e-5, 0
 LIGHTS = {"4": 1 / 4, "16": 1 / 16, "64": 1 / 64}  # named by the fraction's denominator

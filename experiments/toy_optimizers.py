@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from segcore import checkpoint, losses, metrics, models, results, toy, training
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
 TRIAL, FINAL = 100, 200

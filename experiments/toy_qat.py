@@ -29,7 +29,7 @@ from segcore import (
     toy,
     training,
 )
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SIZE, BATCH, SEED = 65, 15, 0
 FLOAT_STEPS, QAT_STEPS = 400, 150

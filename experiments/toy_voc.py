@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from segcore import augment, data, losses, metrics, models, results, toy, training
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SIZE, TRAIN, VAL, BATCH = 97, 300, 60, 8
 RECIPE = augment.Recipe(scale=(0.7, 1.5))

@@ -40,9 +40,9 @@ from tqdm import tqdm
 from voc21_photos import pairs_of
 
 from segcore import augment, checkpoint, data, losses, metrics, models, results, training, voc
-from segcore.atomic import replacing
+from segcore._files import replacing
+from segcore._keras import keras
 from segcore.photos import Pair
-from segcore.quiet import keras
 
 LARGE, SMALL = 513, 257
 BATCH = 16

@@ -32,7 +32,7 @@ from voc21_photos import pairs_of
 from voc21_qat_programs import Size, build, calibrate, correct_biases, draw, prepare, validate
 
 from segcore import checkpoint, models, photos
-from segcore.quiet import keras
+from segcore._keras import keras
 
 BEGAN = perf_counter()
 PATHS = ("shared", "weights", "out")  # of one machine

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from segcore import augment, fakequant, folding, losses, models, photos, qat
-from segcore.quiet import keras
+from segcore._keras import keras
 
 AVERAGE = 0.998  # memory of the running average, in steps
 RECIPE = augment.Recipe(scale=(0.7, 1.6), corner=0.5)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from segcore import augment, checkpoint, fast, losses, metrics, models, photos, training, voc
-from segcore.quiet import keras
+from segcore._keras import keras
 
 RECIPE = augment.Recipe(scale=(0.5, 2.0))
 

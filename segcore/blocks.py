@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segcore.quiet import keras
+from segcore._keras import keras
 
 layers = keras.layers
 

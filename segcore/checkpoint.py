@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from segcore.atomic import replacing
+from segcore._files import replacing
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from segcore import cli_models, cli_train, data, metrics, runtime, voc
-from segcore.atomic import replacing
+from segcore._files import replacing
 from segcore.metrics import MIN_PIXELS
 
 BAD_INPUT = 2

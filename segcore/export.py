@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import data, metrics, runtime, tflite, voc
-from segcore.atomic import replacing
+from segcore._files import replacing
+from segcore._stderr import quiet_stderr
 from segcore.calibration import Calibration as Calibration
 from segcore.calibration import draw as draw
-from segcore.hush import quiet_stderr
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def _with_argmax(network: Any) -> Any:
     """
     import tensorflow as tf
 
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     winner = keras.layers.Lambda(lambda x: tf.argmax(x, -1, output_type=tf.int32), name="winner")
     return keras.Model(network.input, winner(network.output))

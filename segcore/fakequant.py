@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from segcore import fast
-from segcore.quiet import keras
+from segcore._keras import keras
 
 ops = keras.ops
 

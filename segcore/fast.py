@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from segcore.quiet import keras
+from segcore._keras import keras
 
 ops = keras.ops
 layers = keras.layers

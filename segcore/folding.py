@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from segcore import fakequant
+from segcore._keras import keras
 from segcore.checkpoint import arrays_of, load_weights
-from segcore.quiet import keras
 
 layers = keras.layers
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segcore import augment
-from segcore.quiet import keras
+from segcore._keras import keras
 from segcore.voc import VOID
 
 ops = keras.ops

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore import blocks
+from segcore._keras import keras
 from segcore.checkpoint import load_weights
-from segcore.quiet import keras
 from segcore.voc import NUM_CLASSES
 
 layers = keras.layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segcore.quiet import keras
+from segcore._keras import keras
 
 ops = keras.ops
 Rate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from segcore import fakequant, folding
+from segcore._keras import keras
 from segcore.checkpoint import arrays_of, load_weights
-from segcore.quiet import keras
 
 ops, layers = keras.ops, keras.layers
 

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from segcore.atomic import replacing
+from segcore._files import replacing
 
 _PACKAGE = Path(__file__).parent
 _VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")

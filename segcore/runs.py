@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from segcore._keras import keras
 from segcore.optim import AdaBound, PolynomialDecay
-from segcore.quiet import keras
 
 ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
 OPTIMIZERS = ("adam", "sgd", "adabound")

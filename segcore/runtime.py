@@ -128,7 +128,7 @@ def wrap(network: Any, name: str) -> Segmenter:
 
 
 def _open_keras(path: Path, size: int | None) -> Any:
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     try:
         network = keras.saving.load_model(path, compile=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.quiet import keras
+from segcore._keras import keras
 
 
 def arms(n: int, seed: int, count: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segcore import losses
-from segcore.quiet import keras
+from segcore._keras import keras
 
 Objective = Callable[[Callable, Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]
 TF_STRATEGIES = ("mirrored", "multi_worker")

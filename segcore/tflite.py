@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from segcore.hush import quiet_stderr
+from segcore._stderr import quiet_stderr
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # they change the type and compute nothing
 

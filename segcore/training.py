@@ -21,8 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 from segcore import steps
-from segcore.atomic import replacing
-from segcore.quiet import keras
+from segcore._files import replacing
+from segcore._keras import keras
 from segcore.runs import OPTIMIZERS, Run, is_dense_kernel, is_encoder, optimizer_of, scale_rates
 
 __all__ = [

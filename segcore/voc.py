@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segcore.atomic import replacing
+from segcore._files import replacing
 from segcore.data import BROKEN
 
 NUM_CLASSES = 21

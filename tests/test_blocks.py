@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcore import blocks
-from segcore.quiet import keras
+from segcore._keras import keras
 
 RNG = np.random.default_rng(0)
 

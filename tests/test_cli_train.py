@@ -65,7 +65,7 @@ def test_a_missing_backend_says_how_to_get_it(experiment, unharmed, capsys, monk
 
 
 def test_a_backend_that_comes_too_late_is_refused(experiment, unharmed, capsys):
-    from segcore.quiet import keras  # noqa: F401
+    from segcore._keras import keras  # noqa: F401
 
     assert cli.main(["train", str(experiment), "--backend", "jax"]) == 2
     assert "Keras already runs on tensorflow" in capsys.readouterr().err

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcore import cost, models
-from segcore.quiet import keras
+from segcore._keras import keras
 
 
 def test_published_counts_of_mobilenet_v2():

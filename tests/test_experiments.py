@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from segcore import data, export, models
-from segcore.quiet import keras
+from segcore._keras import keras
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 

@@ -189,7 +189,7 @@ def test_files_of_two_networks_are_not_compared(contents):
 
 
 def _fixed(network):
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     images = keras.Input(batch_shape=(1, *network.input_shape[1:]))
     return keras.Model(images, network(images))

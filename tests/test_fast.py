@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcore import fast, models, toy
-from segcore.quiet import keras
+from segcore._keras import keras
 
 layers = keras.layers
 NARROW = models.Wiring(width=0.35)

@@ -40,7 +40,7 @@ def test_nothing_labelled_is_nan():
 
 
 def test_agrees_with_keras_where_every_class_is_labelled():
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     random = np.random.default_rng(0)
     labels, guess = random.integers(0, 5, (2, 40, 40))

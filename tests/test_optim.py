@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+from segcore._keras import keras
 from segcore.optim import AdaBound, PolynomialDecay
-from segcore.quiet import keras
 
 REPLAY = """
 import json, sys
@@ -17,7 +17,7 @@ import numpy as np
 if sys.argv[1] == "jax":
     import jax
     jax.config.update("jax_enable_x64", True)
-from segcore.quiet import keras
+from segcore._keras import keras
 from segcore.optim import AdaBound
 oracle = json.load(sys.stdin)
 worst = 0.0

@@ -9,7 +9,7 @@ import pytest
 import skimage
 
 from segcore import export, results, runtime, tflite, voc
-from segcore.quiet import keras
+from segcore._keras import keras
 
 MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 

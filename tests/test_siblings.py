@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segcore import siblings
-from segcore.quiet import keras
+from segcore._keras import keras
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from segcore import models, toy, training
-from segcore.quiet import keras
+from segcore._keras import keras
 
 SCRIPT = Path(__file__).with_name("training_job.py")
 JOB = SimpleNamespace(**runpy.run_path(str(SCRIPT)))

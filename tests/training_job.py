@@ -19,7 +19,7 @@ import numpy as np
 
 def network(size: int = 33):
     """Images (B, 33, 33, 3) → logits, always with the same first weights."""
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     layers = keras.layers
     x = images = keras.Input((size, size, 3))
@@ -76,7 +76,7 @@ def main() -> None:
         tf.config.set_logical_device_configuration(cpu, parts)
 
     from segcore import steps, training
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     spread = None if chosen.devices == "one" else steps.spread(chosen.devices)
     keras.config.set_dtype_policy(chosen.policy)

@@ -95,7 +95,7 @@ def _judge_block(function: Any) -> str | None:
     """Builds the reader's block on a small input and looks at its layers, then at its numbers."""
     if not callable(function):
         return "hand over the function itself, my_block, without brackets behind it."
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     x = keras.Input((8, 8, CHANNELS))
     y = function(x)
@@ -134,7 +134,7 @@ def _why_numbers(model: Any) -> str | None:
     import numpy as np
 
     from segcore import blocks
-    from segcore.quiet import keras
+    from segcore._keras import keras
 
     x = keras.Input((8, 8, CHANNELS))
     ours = keras.Model(x, blocks.inverted_residual(x, CHANNELS, 6, 1, 1, "block"))

@@ -1,12 +1,12 @@
 """Keras, imported without the log lines that TensorFlow prints on every machine without a GPU.
 
-`from segcore.quiet import keras` is `import keras` with the standard error of the process closed
+`from segcore._keras import keras` is `import keras` with the standard error of the process closed
 for the seconds that the import takes; what Python raises is raised as ever.
 """
 
 import os
 
-from segcore.hush import quiet_stderr
+from segcore._stderr import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():
