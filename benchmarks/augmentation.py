@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from segcore import augment, losses, models, results, toy, training
+from segcore import losses, models, results, training
+from segcore.data import augment, toy
 
 SIDE, CROP, VIEWS, BATCH, ROUNDS = 513, 385, 8, 4, 6
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import models, results, toy
+from segcore import models, results
+from segcore.data import toy
 
 ROUNDS = 8
 WAYS = {

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import results, toy, voc
+from segcore import results
+from segcore.data import toy, voc
 
 HEIGHT, WIDTH = 375, 500
 MASKS, ROUNDS = 10, 12

@@ -16,8 +16,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")  # comp
 
 import numpy as np
 
-from segcore import augment, fast, losses, models, results, toy, training
+from segcore import fast, losses, models, results, training
 from segcore._keras import keras
+from segcore.data import augment, toy
 
 SIDE, CROP, CLASSES, BATCHES, STEPS = 513, 385, 21, (16, 64), 40
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, models, results, runtime, voc
+from segcore import checkpoint, cli, models, results, runtime
+from segcore.data import voc
 
 GEOMETRIES = {  # name: size, aligned upsampling, pixels that the answer is shifted by afterwards
     "512_plain": (512, False, 0),

@@ -28,9 +28,11 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, cli, data, models, results, runtime, training, voc
+from segcore import checkpoint, cli, models, results, runtime, training
 from segcore._keras import keras
 from segcore.checkpoint import Arrays
+from segcore.data import voc
+from segcore.data.images import letterbox, read_image, signed
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
 Norm = keras.layers.BatchNormalization
@@ -106,8 +108,8 @@ def between(first: Arrays, second: Arrays, share: Callable[[str], float]) -> dic
 def main(shared: Path) -> None:
     pairs, photos = voc.file_pairs(shared / "voc"), [photo for photo, _ in pairs_of(shared)]
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
-    boxes = [data.letterbox(data.read_image(photos[index]), LARGE)[0] for index in picked]
-    images = data.signed(np.stack(boxes))
+    boxes = [letterbox(read_image(photos[index]), LARGE)[0] for index in picked]
+    images = signed(np.stack(boxes))
     second = checkpoint.for_size(checkpoint.read_weights(models.SHIPPED), LARGE)
     first = checkpoint.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
     values: dict[str, Any] = {"photos": len(pairs), "seen": SEEN}

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from precisions import calibration_of, score
 
-from segcore import data, export, models, results, runtime, toy, voc
+from segcore import export, models, results, runtime
+from segcore.data import toy, voc
+from segcore.data.images import read_image
 
 SIZE = 257
 
@@ -25,7 +27,7 @@ def sets(shared):
     """Seven calibration sets by name; what is random has seed 0."""
     photos = calibration_of(shared).photos
     random = np.random.default_rng(0)
-    dark = tuple(data.read_image(photo) // 16 for photo in photos[::5])
+    dark = tuple(read_image(photo) // 16 for photo in photos[::5])
     noise = tuple(random.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in dark)
     return {
         "photos_100": export.Calibration(photos),

@@ -35,8 +35,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import augment, checkpoint, fast, losses, metrics, models, photos, results, training
+from segcore import checkpoint, fast, losses, metrics, models, results, training
 from segcore._keras import keras
+from segcore.data import augment, dataset
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip
@@ -64,17 +65,17 @@ def say(*words: Any) -> None:
     print(f"[{perf_counter():7.1f} s]", *words, flush=True)
 
 
-def read(root: Path, split: str, limit: int) -> photos.Photos:
+def read(root: Path, split: str, limit: int) -> dataset.Photos:
     """One official split, letterboxed; label 11 (unlabelled) becomes void."""
     masks = sorted((root / split / "masks").glob("*.png"))[:limit]
     pairs = [(root / split / "images" / f"{mask.stem}.jpg", mask) for mask in masks]
-    return photos.void_from(photos.load(pairs, SIZE, threads=8), len(CLASSES))
+    return dataset.void_from(dataset.load(pairs, SIZE, threads=8), len(CLASSES))
 
 
 def labels_of(root: Path, split: str, limit: int) -> np.ndarray:
     """The masks of a split as they are: (N, 360, 480) uint8, 255 where nobody knows."""
     paths = sorted((root / split / "masks").glob("*.png"))[:limit]
-    ids = np.stack([photos.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in paths])
+    ids = np.stack([dataset.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in paths])
     return np.where(ids < len(CLASSES), ids, 255).astype(np.uint8)
 
 

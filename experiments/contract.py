@@ -17,7 +17,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli, data, metrics, results, runtime, voc
+from segcore import cli, metrics, results, runtime
+from segcore.data import voc
+from segcore.data.images import letterbox, read_image, unletterbox
 
 
 def half_range(box, content):
@@ -38,25 +40,25 @@ def squeezed(image, size):
 
 
 def nearest(image, size):
-    box, (h, w) = data.letterbox(image, size)
+    box, (h, w) = letterbox(image, size)
     box[:h, :w] = resized(image, w, h, Image.Resampling.NEAREST)
     return box, (h, w)
 
 
 WAYS = {
-    "right": data.letterbox,
-    "bgr": lambda image, size: data.letterbox(np.ascontiguousarray(image[..., ::-1]), size),
-    "half_range": lambda image, size: half_range(*data.letterbox(image, size)),
+    "right": letterbox,
+    "bgr": lambda image, size: letterbox(np.ascontiguousarray(image[..., ::-1]), size),
+    "half_range": lambda image, size: half_range(*letterbox(image, size)),
     "squeezed": squeezed,
     "nearest": nearest,
-    "centred": lambda image, size: centred(*data.letterbox(image, size)),
+    "centred": lambda image, size: centred(*letterbox(image, size)),
 }
 
 
 def answer(segmenter, way, image):
     """The mask of `image` (H, W) behind one way of preparing it."""
     box, content = way(image, segmenter.size)
-    return data.unletterbox(segmenter.infer(box), content, image.shape[:2])
+    return unletterbox(segmenter.infer(box), content, image.shape[:2])
 
 
 def masks(segmenter, image):
@@ -64,7 +66,7 @@ def masks(segmenter, image):
     for name, way in WAYS.items():
         yield name, answer(segmenter, way, image)
     turned = np.ascontiguousarray(np.rot90(image))
-    yield "sideways", np.rot90(answer(segmenter, data.letterbox, turned), -1)
+    yield "sideways", np.rot90(answer(segmenter, letterbox, turned), -1)
 
 
 if __name__ == "__main__":
@@ -73,7 +75,7 @@ if __name__ == "__main__":
     pairs = voc.file_pairs(Path(sys.argv[1]) / "voc")
     for path, label in tqdm(pairs, unit="photo"):
         labels = voc.read_mask(label)
-        for name, mask in masks(segmenter, data.read_image(path)):
+        for name, mask in masks(segmenter, read_image(path)):
             totals[name] = totals.get(name, 0) + metrics.confusion_matrix(labels, mask)
     scores = {name: cli.summary(total) for name, total in totals.items()}
     values = {

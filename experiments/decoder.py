@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, data, metrics, models, results, runtime, voc
+from segcore import checkpoint, cli, metrics, models, results, runtime
 from segcore._keras import keras
+from segcore.data import voc
+from segcore.data.images import read_image
 
 WIDTHS = (1, 2, 4, 8, 16, 32)  # pixels
 
@@ -38,7 +40,7 @@ def score(network, pairs):
     segmenter = runtime.wrap(network, network.name)
     total, bands = 0, dict.fromkeys(WIDTHS, 0)
     for photo, label in tqdm(pairs, unit="photo", desc=network.name):
-        labels, mask = voc.read_mask(label), segmenter(data.read_image(photo)).mask
+        labels, mask = voc.read_mask(label), segmenter(read_image(photo)).mask
         total = total + metrics.confusion_matrix(labels, mask)
         for width in WIDTHS:
             bands[width] = bands[width] + metrics.boundary_confusion(labels, mask, width)

@@ -17,8 +17,9 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime, tflite, voc
+from segcore import benchmark, cli, export, models, ptq, results, runtime, tflite
 from segcore._keras import keras
+from segcore.data import voc
 
 ROUNDS = 30
 THINNER = {  # filters of ASPP and decoder, wiring

@@ -32,8 +32,9 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import checkpoint, export, lean, losses, metrics, models, prune, results, training, voc
+from segcore import checkpoint, export, lean, losses, metrics, models, prune, results, training
 from segcore._keras import keras
+from segcore.data import voc
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
 RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)

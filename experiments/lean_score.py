@@ -16,7 +16,8 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, lean, models, ptq, results, runtime, voc
+from segcore import benchmark, cli, export, lean, models, ptq, results, runtime
+from segcore.data import voc
 
 ROUNDS = 30
 

@@ -2,7 +2,7 @@
 
     python experiments/low_light.py ../shared
 
-Each photo is darkened as a sensor would (segcore.light), to a quarter, a 16th and a 64th of its
+Each photo is darkened as a sensor would (segcore.data.low_light), to a quarter, a 16th and a 64th of its
 light, and shown to the network at 257 pixels in four ways: `dim`, less light without noise; `dark`,
 with noise, as taken; `late`, that picture brightened afterwards; `lifted`, brightened by the camera
 before it became bytes. Two networks are scored: the shipped one, and a copy trained on darkened
@@ -20,16 +20,18 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
-from segcore import cli, data, light, metrics, models, results, runtime, voc
+from segcore import cli, metrics, models, results, runtime
 from segcore._keras import keras
+from segcore.data import low_light, voc
+from segcore.data.images import letterbox, read_image, signed
 
 SIZE, STEPS, BATCH, RATE, SEED = 257, 100, 4, 2e-5, 0
 LIGHTS = {"4": 1 / 4, "16": 1 / 16, "64": 1 / 64}  # named by the fraction's denominator
 KINDS = {
-    "dim": lambda photo, part: light.darken(photo, part, noise=False),
-    "dark": lambda photo, part: light.darken(photo, part),
-    "late": lambda photo, part: light.brighten(light.darken(photo, part), 1 / part),
-    "lifted": lambda photo, part: light.darken(photo, part, gain=1 / part),
+    "dim": lambda photo, part: low_light.darken(photo, part, noise=False),
+    "dark": lambda photo, part: low_light.darken(photo, part),
+    "late": lambda photo, part: low_light.brighten(low_light.darken(photo, part), 1 / part),
+    "lifted": lambda photo, part: low_light.darken(photo, part, gain=1 / part),
 }
 
 
@@ -39,7 +41,7 @@ def boxes(shared, count=450):
     free = sorted((shared / "voc" / "unlabelled").rglob("*.jpg"))
     drawn = np.random.default_rng(SEED).choice(len(free), count - len(named), replace=False)
     paths = named + [free[i] for i in sorted(drawn)]
-    return np.stack([data.letterbox(data.read_image(path), SIZE)[0] for path in paths])
+    return np.stack([letterbox(read_image(path), SIZE)[0] for path in paths])
 
 
 def trained(photos):
@@ -54,12 +56,12 @@ def trained(photos):
     for step in tqdm(range(STEPS), unit="step"):
         batch = photos[rng.choice(len(photos), BATCH, replace=False)]
         batch = batch[:, :, :: rng.choice([-1, 1])]
-        wanted = softmax(teacher.predict_on_batch(data.signed(batch)), axis=-1)
+        wanted = softmax(teacher.predict_on_batch(signed(batch)), axis=-1)
         parts = np.exp(rng.uniform(np.log(1 / 64), 0, BATCH))
         gains = (1 / parts) ** rng.uniform(0, 1, BATCH)
         several = zip(batch, parts, gains, strict=True)
-        dark = np.stack([light.darken(p, t, g, seed=step) for p, t, g in several])
-        network.train_on_batch(data.signed(dark), wanted)
+        dark = np.stack([low_light.darken(p, t, g, seed=step) for p, t, g in several])
+        network.train_on_batch(signed(dark), wanted)
     return network
 
 
@@ -73,7 +75,7 @@ def score(network, pairs):
     }
     totals = dict.fromkeys(ways, 0)
     for path, mask in tqdm(pairs, unit="photo", leave=False):
-        photo, labels = data.read_image(path), voc.read_mask(mask)
+        photo, labels = read_image(path), voc.read_mask(mask)
         for name, way in ways.items():
             totals[name] = totals[name] + metrics.confusion_matrix(
                 labels, segmenter(way(photo)).mask

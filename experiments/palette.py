@@ -9,7 +9,8 @@ formula and unrounded colours a deuteranope has 14 such pairs, a protanope 19.)
 
 import numpy as np
 
-from segcore import results, scene, vision, voc
+from segcore import results, scene, vision
+from segcore.data import voc
 
 
 def summary(colors: np.ndarray) -> dict:

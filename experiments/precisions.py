@@ -18,7 +18,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime, voc
+from segcore import benchmark, cli, export, models, ptq, results, runtime
+from segcore.data import voc
 
 SIZES = (257, 513)
 ROUNDS = 30

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import checkpoint, losses, metrics, models, results, toy, training
+from segcore import checkpoint, losses, metrics, models, results, training
 from segcore._keras import keras
+from segcore.data import toy
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
 TRIAL, FINAL = 100, 200

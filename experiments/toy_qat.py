@@ -26,10 +26,10 @@ from segcore import (
     qat,
     results,
     runtime,
-    toy,
     training,
 )
 from segcore._keras import keras
+from segcore.data import toy
 
 SIZE, BATCH, SEED = 65, 15, 0
 FLOAT_STEPS, QAT_STEPS = 400, 150

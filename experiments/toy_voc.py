@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from segcore import augment, data, losses, metrics, models, results, toy, training
+from segcore import losses, metrics, models, results, training
 from segcore._keras import keras
+from segcore.data import augment, toy
+from segcore.data.images import signed
 
 SIZE, TRAIN, VAL, BATCH = 97, 300, 60, 8
 RECIPE = augment.Recipe(scale=(0.7, 1.5))
@@ -66,7 +68,7 @@ def main() -> None:
     options.add_argument("--trial", action="store_true", help="record nothing")
     chosen = options.parse_args()
     images, masks = toy.scenes(TRAIN + VAL, SIZE)
-    unseen = data.signed(images[TRAIN:])
+    unseen = signed(images[TRAIN:])
     run = training.Run(
         chosen.steps, 1e-2, warmup=chosen.steps // 20, l2=1e-4, average=0.95, every=60,
         log=20, seed=chosen.seed,

@@ -39,10 +39,12 @@ from PIL import Image
 from tqdm import tqdm
 from voc21_photos import pairs_of
 
-from segcore import augment, checkpoint, data, losses, metrics, models, results, training, voc
+from segcore import checkpoint, losses, metrics, models, results, training
 from segcore._files import replacing
 from segcore._keras import keras
-from segcore.photos import Pair
+from segcore.data import augment, voc
+from segcore.data.dataset import Pair
+from segcore.data.images import PAD, read_image, signed
 
 LARGE, SMALL = 513, 257
 BATCH = 16
@@ -79,7 +81,7 @@ def cells(content: Sequence[int], stride: int) -> list[int]:
 
 def boxed(image: np.ndarray, content: tuple[int, int], size: int, window: Any = None) -> np.ndarray:
     """The `window` (x0, y0, x1, y1) of a photo at the top left of a grey (size, size, 3) box."""
-    (h, w), box = content, np.full((size, size, 3), data.PAD, np.uint8)
+    (h, w), box = content, np.full((size, size, 3), PAD, np.uint8)
     box[:h, :w] = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, window)
     return box
 
@@ -97,7 +99,7 @@ def opinion(net: keras.Model, image: np.ndarray, fit: float, flip: bool) -> np.n
     """What `net` says of one view at 513: probabilities (65, 65, 21) on GRID."""
     content, plain = (extent(image.shape, LARGE, f) for f in (fit, LETTERBOX))
     seen = boxed(np.ascontiguousarray(image[:, ::-1]) if flip else image, content, LARGE)
-    scores = net.predict_on_batch(data.signed(seen)[None])[0]
+    scores = net.predict_on_batch(signed(seen)[None])[0]
     odds = np.exp(scores - scores.max(-1, keepdims=True))
     y, x = (GRID * side / whole - 0.5 for side, whole in zip(content, plain, strict=True))
     x = content[1] - 1 - x if flip else x
@@ -123,8 +125,8 @@ def worth(pairs: list[Pair], net: keras.Model) -> list[Pair]:
     fourth of the rest."""
     kept = []
     for index, pair in enumerate(tqdm(pairs, unit="photo", desc="choosing")):
-        box = boxed(image := data.read_image(pair[0]), extent(image.shape, SMALL, SQUARE), SMALL)
-        ids = net.predict_on_batch(data.signed(box)[None])[0].argmax(-1)
+        box = boxed(image := read_image(pair[0]), extent(image.shape, SMALL, SQUARE), SMALL)
+        ids = net.predict_on_batch(signed(box)[None])[0].argmax(-1)
         shares = np.bincount(ids.ravel(), minlength=voc.NUM_CLASSES) / ids.size
         shares[list(COMMON)] = 0
         if shares.max() > 0.01 or index % 4 == 0:
@@ -135,7 +137,7 @@ def worth(pairs: list[Pair], net: keras.Model) -> list[Pair]:
 def gather(pairs: list[Pair], shared: Path, answers: Path) -> list[Photo]:
     """Photos with the teachers' answers, which are asked once and kept in the file `answers`, whose
     name gets a digest of photos and teachers: others of these, another file."""
-    images = [data.read_image(photo) for photo, _ in pairs]
+    images = [read_image(photo) for photo, _ in pairs]
     digest = hashlib.sha256((shared / V0).read_bytes() + (shared / V3).read_bytes())
     for image in images:
         digest.update(image)
@@ -192,7 +194,7 @@ def view_of(photo: Photo, rng: np.random.Generator, size: int = SMALL) -> tuple[
         mask = Image.fromarray(np.ascontiguousarray(photo.mask[:, turn]))
         labels[:h, :w] = mask.resize((w, h), Image.Resampling.NEAREST, window)
     known = (steps < h)[:, None] & (steps < w)
-    return data.signed(image), wanted, known, labels[::4, ::4].astype(np.int32)
+    return signed(image), wanted, known, labels[::4, ::4].astype(np.int32)
 
 
 def showing(ids: Sequence[np.ndarray], least: float = 0.01) -> list[np.ndarray]:
@@ -252,7 +254,7 @@ def judge_of(net: keras.Model, held: list[Photo]) -> Callable[[], dict[str, floa
 
     def said(photo: Photo, fit: float, plain: tuple[int, int]) -> np.ndarray:
         content = extent(photo.image.shape, SMALL, fit)
-        scores = net.predict_on_batch(data.signed(boxed(photo.image, content, SMALL))[None])[0]
+        scores = net.predict_on_batch(signed(boxed(photo.image, content, SMALL))[None])[0]
         y, x = (
             (GRID[:count] * side / whole - 0.5) / 4
             for count, side, whole in zip(cells(plain, 8), content, plain, strict=True)

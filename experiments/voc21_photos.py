@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segcore import photos, voc
+from segcore.data import dataset, voc
 
 
-def pairs_of(shared: Path, limit: int | None = None) -> list[photos.Pair]:
+def pairs_of(shared: Path, limit: int | None = None) -> list[dataset.Pair]:
     """(photo, mask) of 52 VOC and 126 COCO photos, then (photo, None) of 1,806 without labels.
 
     In the order of their names, the first `limit` of each kind.

@@ -31,8 +31,9 @@ import numpy as np
 from voc21_photos import pairs_of
 from voc21_qat_programs import Size, build, calibrate, correct_biases, draw, prepare, validate
 
-from segcore import checkpoint, models, photos
+from segcore import checkpoint, models
 from segcore._keras import keras
+from segcore.data import dataset
 
 BEGAN = perf_counter()
 PATHS = ("shared", "weights", "out")  # of one machine
@@ -177,7 +178,7 @@ def main() -> None:
     say(jax.devices()[0].device_kind, "jax", jax.__version__, "keras", keras.__version__)
     pairs = pairs_of(options.shared, options.limit)
     sizes = [
-        build(size, batch, options.part, options.weights, photos.load(pairs, size, threads=8))
+        build(size, batch, options.part, options.weights, dataset.load(pairs, size, threads=8))
         for size, batch in zip(options.sizes, options.batch, strict=True)
     ]
     order = np.arange(len(sizes[0].read))

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import augment, fakequant, folding, losses, models, photos, qat
+from segcore import fakequant, folding, losses, models, qat
 from segcore._keras import keras
+from segcore.data import augment, dataset
 
 AVERAGE = 0.998  # memory of the running average, in steps
 RECIPE = augment.Recipe(scale=(0.7, 1.6), corner=0.5)
@@ -29,7 +30,7 @@ class Size:
     teacher: keras.Model
     student: keras.Model
     observer: keras.Model
-    read: photos.Photos
+    read: dataset.Photos
     data: Any = None  # images, contents and masks on the device
     frozen: Any = None  # the teacher's arrays
     levels: Any = None  # how far apart the levels of each kernel are
@@ -37,7 +38,7 @@ class Size:
     best: tuple[float, Any] = (-1.0, None)
 
 
-def build(size: int, batch: int, part: int, weights: Any, read: photos.Photos) -> Size:
+def build(size: int, batch: int, part: int, weights: Any, read: dataset.Photos) -> Size:
     """Teacher and student of one size; nothing calibrated or compiled yet."""
     folded = folding.fold(models.pretrained(size, weights))
     student, observer = small(qat.quantise(folded)), qat.observer(folded)

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, cli, data, export, models, ptq, qat, results, runtime, voc
+from segcore import checkpoint, cli, export, models, ptq, qat, results, runtime
+from segcore.data import voc
+from segcore.data.images import letterbox, read_image
 
 
 def network(size, out):
@@ -29,7 +31,7 @@ def network(size, out):
 
 def differences(fake, segmenter, photos):
     """How well the trained network predicts its own file, in steps of the output scale."""
-    boxes = [data.letterbox(data.read_image(photo), segmenter.size)[0] for photo in photos]
+    boxes = [letterbox(read_image(photo), segmenter.size)[0] for photo in photos]
     apart = np.stack([qat.steps_apart(fake, segmenter, box) for box in boxes])
     return {
         "photos": len(photos),

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, data, metrics, models, results, runtime, voc
+from segcore import checkpoint, cli, metrics, models, results, runtime
+from segcore.data import voc
+from segcore.data.images import read_image
 
 GOOGLE = "reference/deeplabv3_mnv2_{}pascal_quant.tflite"
 
@@ -23,7 +25,7 @@ def score(segmenter, pairs):
     """Scores of one network in percent, the mistaken ones too."""
     right, void_counts, photo_means, times = 0, 0, [], []
     for photo, label in tqdm(pairs, unit="photo", desc=segmenter.name[-30:]):
-        labels, prediction = voc.read_mask(label), segmenter(data.read_image(photo))
+        labels, prediction = voc.read_mask(label), segmenter(read_image(photo))
         confusion = metrics.confusion_matrix(labels, prediction.mask)
         as_background = np.where(labels == voc.VOID, 0, labels)
         right = right + confusion

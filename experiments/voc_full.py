@@ -22,15 +22,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import augment, checkpoint, fast, losses, metrics, models, photos, training, voc
+from segcore import checkpoint, fast, losses, metrics, models, training
 from segcore._keras import keras
+from segcore.data import augment, dataset, voc
 
 RECIPE = augment.Recipe(scale=(0.5, 2.0))
 
 
-def read(root: Path, split: str, size: int, limit: int) -> photos.Photos:
+def read(root: Path, split: str, size: int, limit: int) -> dataset.Photos:
     """One official split; a photo that cannot be read is named and left out."""
-    return photos.load(voc.file_pairs(root, split)[:limit], size, bad="skip")
+    return dataset.load(voc.file_pairs(root, split)[:limit], size, bad="skip")
 
 
 def network(crop: int, size: int, start: Path | None) -> keras.Model:
@@ -47,14 +48,14 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
     return fast.fast(plain, rates=models.atrous_rates(size))
 
 
-def draw(found: photos.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:
+def draw(found: dataset.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:
     rng = np.random.default_rng((seed, step))
     index = rng.integers(0, len(found), batch).astype(np.int32)
     view = augment.draw(rng, found.contents[index], crop, RECIPE)
     return {"index": index, "view": tuple(view), "data": data}
 
 
-def judge_of(net: keras.Model, size: int, unseen: photos.Photos) -> Any:
+def judge_of(net: keras.Model, size: int, unseen: dataset.Photos) -> Any:
     """A function that scores `net` on whole photos: accuracy and mIoU in percent."""
     plain = fast.fast(models.deeplab_v3_plus(size))
     groups = (plain.trainable_variables, plain.non_trainable_variables)

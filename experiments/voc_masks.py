@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli, results, voc
+from segcore import cli, results
+from segcore.data import voc
 
 SIDE = 257
 

@@ -151,7 +151,7 @@ def runtime(vendored: bool) -> dict[str, Any]:
 
 def classes() -> list[dict[str, Any]]:
     """Name, colour and pattern of each class: the book's colours for everybody."""
-    from segcore import voc
+    from segcore.data import voc
     from segcore.scene import SAFE
 
     pattern = {name: number for number, names in PATTERNS.items() for name in names.split()}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import data
+from segcore.data.images import PAD, letterbox, read_image, signed
 
 Photo = Path | NDArray[np.uint8]
 
@@ -29,9 +29,9 @@ class Calibration:
     def images(self, size: int) -> Iterator[NDArray[np.float32]]:
         """Each photo as a network sees it: letterboxed, (1, size, size, 3) float32 in [-1, 1]."""
         for photo in self.photos:
-            image = data.read_image(photo) if isinstance(photo, str | Path) else photo
-            box, _ = data.letterbox(image, size)
-            yield data.signed(box[None])
+            image = read_image(photo) if isinstance(photo, str | Path) else photo
+            box, _ = letterbox(image, size)
+            yield signed(box[None])
 
     def scheme(self, size: int) -> dict[str, Any]:
         """How to do it again: which photos, how many, and what was done to them. Ready for JSON."""
@@ -40,7 +40,7 @@ class Calibration:
             "photos": len(names),
             "names": names,
             "seed": self.seed,
-            "letterbox": f"{size}, top left, padded with {data.PAD}",
+            "letterbox": f"{size}, top left, padded with {PAD}",
             "normalisation": "byte / 127.5 - 1",
         }
 

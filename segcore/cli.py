@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli_models, cli_train, data, metrics, runtime, voc
+from segcore import cli_models, cli_train, metrics, runtime
 from segcore._files import replacing
+from segcore.data import voc
+from segcore.data.images import blend, read_image
 from segcore.metrics import MIN_PIXELS
 
 BAD_INPUT = 2
@@ -55,10 +57,10 @@ def predict(options: argparse.Namespace) -> int:
     failed = written = 0
     for photo, name in _progress(list(zip(options.photos, names, strict=True)), "photo"):
         try:
-            image = data.read_image(photo)
+            image = read_image(photo)
             prediction = segmenter(image)
             voc.write_mask(out / f"{name}_mask.png", prediction.mask)
-            _write_png(out / f"{name}_overlay.png", data.blend(image, voc.encode(prediction.mask)))
+            _write_png(out / f"{name}_overlay.png", blend(image, voc.encode(prediction.mask)))
         except (OSError, ValueError) as error:
             failed = _complain(error)
         else:
@@ -107,7 +109,7 @@ def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
 
 def download(options: argparse.Namespace) -> int:
     """Fetches Pascal VOC 2012 and says where it is."""
-    from segcore.download import download_voc
+    from segcore.data.download import download_voc
 
     print(f"Pascal VOC 2012 is in {download_voc(Path(options.to))}")
     return 0

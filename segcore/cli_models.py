@@ -13,7 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segcore import benchmark, export, runtime, voc
+from segcore import benchmark, export, runtime
+from segcore.data import voc
 from segcore.metrics import MIN_PIXELS
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")

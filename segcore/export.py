@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import data, metrics, runtime, tflite, voc
+from segcore import metrics, runtime, tflite
 from segcore._files import replacing
 from segcore._stderr import quiet_stderr
 from segcore.calibration import Calibration as Calibration
 from segcore.calibration import draw as draw
+from segcore.data import voc
+from segcore.data.images import letterbox, read_image, unletterbox
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def contract(
     confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
     changed, pixels, differences = 0, 0, []
     for photo, mask in pairs:
-        ours, theirs, difference = _both(segmenter, reference, data.read_image(photo))
+        ours, theirs, difference = _both(segmenter, reference, read_image(photo))
         confusion += metrics.confusion_matrix(voc.read_mask(mask), ours)
         changed, pixels = changed + int((ours != theirs).sum()), pixels + ours.size
         differences += [difference] if difference is not None else []
@@ -125,9 +127,9 @@ def _both(
     segmenter: runtime.Segmenter, reference: runtime.Segmenter, image: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float | None]:
     """The masks (H, W) of two networks, and the largest difference between their scores if any."""
-    box, content = data.letterbox(image, segmenter.size)
+    box, content = letterbox(image, segmenter.size)
     answers = [model.infer(box) for model in (segmenter, reference)]
-    ours, theirs = (data.unletterbox(a, content, image.shape[:2]) for a in answers)
+    ours, theirs = (unletterbox(a, content, image.shape[:2]) for a in answers)
     comparable = answers[0].shape == answers[1].shape and answers[0].ndim == 3
     return ours, theirs, float(np.abs(answers[0] - answers[1]).max()) if comparable else None
 

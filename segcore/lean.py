@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segcore import blocks, models, prune
 from segcore._keras import keras
 from segcore.checkpoint import Arrays, for_size, load_weights, read_weights, variables_of
-from segcore.voc import NUM_CLASSES
+from segcore.data.voc import NUM_CLASSES
 
 layers = keras.layers
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from segcore import augment
 from segcore._keras import keras
-from segcore.voc import VOID
+from segcore.data import augment
+from segcore.data.voc import VOID
 
 ops = keras.ops
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.voc import NUM_CLASSES, VOID
+from segcore.data.voc import NUM_CLASSES, VOID
 
 Counts = NDArray[np.int64]
 

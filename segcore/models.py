@@ -8,7 +8,7 @@ from pathlib import Path
 from segcore import blocks
 from segcore._keras import keras
 from segcore.checkpoint import load_weights
-from segcore.voc import NUM_CLASSES
+from segcore.data.voc import NUM_CLASSES
 
 layers = keras.layers
 

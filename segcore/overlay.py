@@ -11,7 +11,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from segcore import voc
+from segcore.data import voc
 from segcore.scene import check_mask, class_rows, listing, mask_uri
 from segcore.widget import STILL, Widget, check_image, display_size, picture_uri, shown_width
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import data, metrics, tflite, voc
+from segcore import metrics, tflite
+from segcore.data import voc
+from segcore.data.images import letterbox, read_image, signed, unletterbox
 
 SIZES = (257, 513)  # for phones, for quality
 PHONE = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc_int8_257.tflite"
@@ -53,14 +55,14 @@ class Segmenter:
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
         start = perf_counter()
-        box, content = data.letterbox(image, self.size)
+        box, content = letterbox(image, self.size)
         boxed = perf_counter()
         answer = self.infer(box)
         inferred = perf_counter()
         if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < voc.NUM_CLASSES:
             ids = f"class ids {answer.min()} to {answer.max()}"
             raise ValueError(f"{self.name}: answers with {ids}; a model of VOC's 0 to 20 is wanted")
-        mask = data.unletterbox(answer, content, image.shape[:2])
+        mask = unletterbox(answer, content, image.shape[:2])
         times = (boxed - start, inferred - boxed, perf_counter() - inferred)
         return Prediction(mask, *(1000 * seconds for seconds in times))
 
@@ -93,7 +95,7 @@ def evaluate(
     confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
     times = []
     for photo, mask in pairs:
-        image, labels = data.read_image(photo), voc.read_mask(mask)
+        image, labels = read_image(photo), voc.read_mask(mask)
         if image.shape[:2] != labels.shape:
             raise ValueError(
                 f"{mask}: {_by(labels)} pixels, its photo has {_by(image)}; use the mask as drawn"
@@ -120,7 +122,7 @@ def wrap(network: Any, name: str) -> Segmenter:
     network.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
     def infer(box: NDArray[np.uint8]) -> NDArray:
-        return network.predict_on_batch(data.signed(box)[None])[0]
+        return network.predict_on_batch(signed(box)[None])[0]
 
     side = network.input_shape[1]
     infer(np.zeros((side, side, 3), np.uint8))  # the first call draws the graph: not to be timed
@@ -178,7 +180,7 @@ def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], 
     conversions = {
         np.uint8: lambda box: box,
         np.int8: lambda box: (box.astype(np.int16) - 128).astype(np.int8),
-        np.float32: data.signed,
+        np.float32: signed,
     }
     if dtype not in conversions:
         raise ValueError(f"{path}: takes {dtype.__name__} pixels; uint8, int8 or float32 wanted")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segcore import voc
+from segcore.data import voc
 from segcore.widget import data_uri
 
 # Okabe and Ito's colours ("Color Universal Design", 2008), told apart with every kind of colour

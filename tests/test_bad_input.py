@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import checkpoint, cli, models, runtime, tflite, toy, voc
+from segcore import checkpoint, cli, models, runtime, tflite
+from segcore.data import toy, voc
 
 PHOTO = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 

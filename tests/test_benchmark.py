@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from segcore import benchmark, cli, export, models, tflite, toy, voc
+from segcore import benchmark, cli, export, models, tflite
+from segcore.data import toy, voc
 
 
 class Clock:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, cli_models, runtime, toy, voc
+from segcore import cli, cli_models, runtime
+from segcore.data import toy, voc
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import data, export, models
+from segcore import export, models
 from segcore._keras import keras
+from segcore.data.images import signed
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -80,7 +81,7 @@ def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
         content = export.convert(small, "float32", argmax=argmax)
         file = export.write(tmp_path / "stride_4.tflite", content)
         answer = experiment("front").enlarged(file, 33).infer(box)
-        scores = np.asarray(small(data.signed(box)[None]))[0]
+        scores = np.asarray(small(signed(box)[None]))[0]
         if argmax:
             np.testing.assert_array_equal(answer[::4, ::4], scores.argmax(-1))
             assert answer.shape == (33, 33)

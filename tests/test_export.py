@@ -7,7 +7,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from segcore import affine, checkpoint, data, export, models, ptq, runtime, tflite, voc
+from segcore import affine, checkpoint, export, models, ptq, runtime, tflite
+from segcore.data import voc
+from segcore.data.images import letterbox
 
 SIZE = 129
 PHOTOS = {
@@ -123,7 +125,7 @@ def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_
     assert not [o for o in operators if o.in_float]
     assert (operators[-1].kind, operators[-1].output) == ("ARG_MAX", "int32")
     winner = runtime.load(export.write(tmp_path / "winner.tflite", content))
-    box, _ = data.letterbox(PHOTOS["astronaut"], SIZE)
+    box, _ = letterbox(PHOTOS["astronaut"], SIZE)
     ids, scores = winner.infer(box), runtime.load(paths["int8"]).infer(box)
     assert ids.dtype == np.int32 and len(np.unique(ids)) > 1
     np.testing.assert_array_equal(ids, scores.argmax(-1))

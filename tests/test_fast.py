@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from segcore import fast, models, toy
+from segcore import fast, models
 from segcore._keras import keras
+from segcore.data import toy
 
 layers = keras.layers
 NARROW = models.Wiring(width=0.35)

@@ -16,7 +16,7 @@ import traitlets
 from PIL import Image
 from skimage import color, data
 
-from segcore import voc
+from segcore.data import voc
 from segcore.overlay import MaskOverlay
 from segcore.scene import SAFE, class_rows
 from segcore.widget import script

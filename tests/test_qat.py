@@ -10,18 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segcore import (
-    blocks,
-    checkpoint,
-    data,
-    export,
-    fakequant,
-    folding,
-    models,
-    qat,
-    runtime,
-    tflite,
-)
+from segcore import blocks, checkpoint, export, fakequant, folding, models, qat, runtime, tflite
+from segcore.data.images import letterbox, read_image
 
 
 def tiny(seed=0, size=17, batch_size=None):
@@ -266,7 +256,7 @@ def shipped():
     """The shipped network at 257, quantised with the ranges of three CC0 photos, and its file."""
     from skimage import data as photos
 
-    boxes = [data.letterbox(np.ascontiguousarray(photo), 257)[0]
+    boxes = [letterbox(np.ascontiguousarray(photo), 257)[0]
              for photo in (photos.chelsea(), photos.astronaut(), photos.coffee())]  # fmt: skip
     folded = folding.fold(models.pretrained(257))
     ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], share=1.0)
@@ -292,7 +282,7 @@ def test_the_int8_file_says_what_the_network_says(shipped, tmp_path):
 def test_the_int8_file_says_so_on_voc_photos_too(shipped, voc_root, tmp_path):
     network, content, _ = shipped
     photos = sorted((voc_root / "JPEGImages").glob("*.jpg"))[:3]
-    boxes = [data.letterbox(data.read_image(path), 257)[0] for path in photos]
+    boxes = [letterbox(read_image(path), 257)[0] for path in photos]
     shares = [near(network, content, box, tmp_path) for box in boxes]  # 0.97, 0.99, 0.91
     assert np.mean(shares) > 0.93 and min(shares) > 0.88
 

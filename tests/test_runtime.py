@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import export, results, runtime, tflite, voc
+from segcore import export, results, runtime, tflite
 from segcore._keras import keras
+from segcore.data import voc
 
 MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 

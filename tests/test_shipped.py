@@ -3,7 +3,8 @@
 import pytest
 import skimage.data
 
-from segcore import lean, models, runtime, tflite, training, voc
+from segcore import lean, models, runtime, tflite, training
+from segcore.data import voc
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),

@@ -16,8 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from segcore import models, toy, training
+from segcore import models, training
 from segcore._keras import keras
+from segcore.data import toy
 
 SCRIPT = Path(__file__).with_name("training_job.py")
 JOB = SimpleNamespace(**runpy.run_path(str(SCRIPT)))

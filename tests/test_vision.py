@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from segcore import vision, voc
+from segcore import vision
+from segcore.data import voc
 
 # colorspacious 1.1.2: cspace_convert(c / 255, {"name": "sRGB1+CVD", "cvd_type": ...,
 # "severity": 100}, "sRGB1"), clipped to 0..1, times 255, rounded.

@@ -61,7 +61,7 @@ def draw_from(images, masks, pause: float = 0.0):
 
 
 def scenes():
-    from segcore import toy
+    from segcore.data import toy
 
     return toy.scenes(16, size=33)
 

@@ -25,7 +25,7 @@ function neighbours(before, after) {
   });
 }
 
-/** Scores (size, size, classes) → ids (height, width), as segcore.data.unletterbox makes them: the
+/** Scores (size, size, classes) → ids (height, width), as segcore.data.images.unletterbox makes them: the
  *  scores are enlarged before the winner is taken, which keeps edges smooth. */
 export function enlargedWinners(scores, size, classes, [h, w], width, height) {
   const ids = new Uint8Array(height * width);

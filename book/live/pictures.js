@@ -10,7 +10,7 @@ function readPixels(source, width, height) {
   }
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
-  context.fillStyle = "#ffffff"; // what is see-through lies on white, as in segcore.data
+  context.fillStyle = "#ffffff"; // what is see-through lies on white, as in segcore.data.images
   context.fillRect(0, 0, width, height);
   context.drawImage(source, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);

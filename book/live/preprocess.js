@@ -1,4 +1,4 @@
-// What a photo goes through before the network sees it: the same arithmetic as segcore.data's
+// What a photo goes through before the network sees it: the same arithmetic as segcore.data.images's
 // letterbox, to the last bit. There Pillow resizes; here this file does as Pillow does.
 
 const BITS = 22; // Pillow's weights are whole numbers, 1 being 2^22

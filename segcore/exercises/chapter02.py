@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import voc
 from segcore.checks import Exercise
+from segcore.data import voc
 
 Loss = Callable[[NDArray, NDArray], Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.checks import Exercise
-from segcore.voc import VOID
+from segcore.data.voc import VOID
 
 Loss = Callable[[NDArray, NDArray], Any]
 Clip = Callable[[float, int], Any]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segcore import data
 from segcore.checks import Exercise, expect_number
+from segcore.data.images import letterbox
 
 Report = Callable[[Any, float], Any]
 SIZE = 257
@@ -161,7 +161,7 @@ def _signed(box: NDArray) -> NDArray:
 
 
 def _right_input(frame: NDArray[np.uint8]) -> NDArray:
-    return _signed(data.letterbox(np.ascontiguousarray(frame[..., 2::-1]), SIZE)[0])
+    return _signed(letterbox(np.ascontiguousarray(frame[..., 2::-1]), SIZE)[0])
 
 
 def _squeezed(frame: NDArray[np.uint8]) -> NDArray:
@@ -171,11 +171,11 @@ def _squeezed(frame: NDArray[np.uint8]) -> NDArray:
 
 _INPUT_SLIPS: tuple[tuple[Callable[[NDArray], NDArray], str], ...] = (
     (
-        lambda f: _signed(data.letterbox(np.ascontiguousarray(f[..., :3]), SIZE)[0]),
+        lambda f: _signed(letterbox(np.ascontiguousarray(f[..., :3]), SIZE)[0]),
         "blue and red have changed places: the camera puts blue first, the network wants red.",
     ),
     (
-        lambda f: _signed(data.letterbox(np.ascontiguousarray(f[..., :0:-1]), SIZE)[0]),
+        lambda f: _signed(letterbox(np.ascontiguousarray(f[..., :0:-1]), SIZE)[0]),
         "that drops blue and keeps the opacity: leave out the last channel, then turn the order.",
     ),
     (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from live_site import sample, status_begins, until
 
-from segcore import data
+from segcore.data.images import letterbox, unletterbox
 
 SHAPES = [(480, 640), (640, 480), (300, 451), (257, 257), (90, 1280), (100, 60), (1, 3), (700, 300)]
 BYTES = "(text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))"
@@ -65,7 +65,7 @@ def test_letterbox_is_pillows_bit_for_bit(page, shape):
     rgba = np.dstack([photo, np.full(shape, 255, np.uint8)])
     text = base64.b64encode(rgba.tobytes()).decode()
     box, content = page.evaluate(LETTERBOX, [text, shape[1], shape[0], 257])
-    expected, (h, w) = data.letterbox(photo, 257)
+    expected, (h, w) = letterbox(photo, 257)
     assert content == [h, w]
     assert np.array_equal(np.frombuffer(base64.b64decode(box), np.uint8), expected.ravel())
 
@@ -84,7 +84,7 @@ def test_scores_are_enlarged_as_in_python(page, content, shape):
     large, small = page.evaluate(
         ENLARGE, [scores.ravel().tolist(), 33, 21, list(content), shape[1], shape[0]]
     )
-    expected = data.unletterbox(scores, content, shape)
+    expected = unletterbox(scores, content, shape)
     assert (np.array(large).reshape(shape) == expected).mean() > 0.999
     h, w = content
     assert np.array_equal(np.array(small).reshape(h, w), scores[:h, :w].argmax(-1))
@@ -93,9 +93,7 @@ def test_scores_are_enlarged_as_in_python(page, content, shape):
 def test_class_ids_are_repeated_as_in_python(page):
     ids = np.random.default_rng(3).integers(0, 21, (33, 33))
     large = page.evaluate(REPEAT, [ids.ravel().tolist(), 33, [33, 25], 51, 66])
-    assert np.array_equal(
-        np.array(large).reshape(66, 51), data.unletterbox(ids, (33, 25), (66, 51))
-    )
+    assert np.array_equal(np.array(large).reshape(66, 51), unletterbox(ids, (33, 25), (66, 51)))
 
 
 def test_quantiles_are_those_of_the_nearest_rank(page):

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from segcore import voc
+from segcore.data import voc
 from segcore.frames import Frames
 from segcore.overlay import MaskOverlay
 from segcore.widget import script

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segcore._files import replacing
-from segcore.data import BROKEN
+from segcore.data.images import BROKEN
 
 NUM_CLASSES = 21
 VOID = 255
@@ -210,7 +210,7 @@ def _check_palette(image: Image.Image, used: np.ndarray) -> None:
         raise ValueError(
             f"the palette gives id {i} the colour {tuple(colors[i].tolist())}, VOC's is "
             f"{tuple(palette()[i].tolist())}; if the colours are VOC's in another order, save "
-            "the mask as RGB, else write it with segcore.voc.write_mask"
+            "the mask as RGB, else write it with segcore.data.voc.write_mask"
         )
 
 

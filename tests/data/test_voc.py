@@ -1,4 +1,4 @@
-"""`segcore.voc` against VOC's own masks, the paper's colour list and broken files."""
+"""`segcore.data.voc` against VOC's own masks, the paper's colour list and broken files."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import voc
+from segcore.data import voc
 
 # The list that the paper prints (its Figure 5), in class order.
 PUBLISHED = [
@@ -43,7 +43,9 @@ def test_palette_is_the_bit_rule_and_starts_as_published():
 
 
 def test_importing_voc_leaves_tensorflow_alone():
-    code = "import sys, segcore.voc; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = (
+        "import sys, segcore.data.voc; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

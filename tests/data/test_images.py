@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import data, photos, voc
+from segcore.data import dataset, images, voc
+from segcore.data.images import (
+    BROKEN,
+    PAD,
+    ImageError,
+    _resize_bilinear,
+    blend,
+    letterbox,
+    read_image,
+    unletterbox,
+)
 
 
 @pytest.fixture
@@ -35,7 +45,7 @@ def test_exif_rotation_is_undone(tmp_path, photo, orientation):
     exif = image.getexif()
     exif[0x0112] = orientation
     image.save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(data.read_image(tmp_path / "a.png"), photo)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), photo)
 
 
 def damaged_exif(photo, times):
@@ -63,8 +73,8 @@ def test_damaged_exif_is_read_over_or_named(tmp_path, photo):
         for content in damaged_exif(photo, 600):
             path.write_bytes(content)
             try:
-                assert data.read_image(path).size == photo.size
-            except data.ImageError as error:
+                assert read_image(path).size == photo.size
+            except ImageError as error:
                 said.append(str(error))
     assert 0 < len(said) < 60
     assert all("a.jpg: damaged or cut short (" in text for text in said)
@@ -73,12 +83,12 @@ def test_damaged_exif_is_read_over_or_named(tmp_path, photo):
 @pytest.mark.parametrize(
     "read",
     [
-        data.read_image,
+        read_image,
         voc.read_mask,
-        lambda path: photos.read_ids(path, (30, 40), 40),
+        lambda path: dataset.read_ids(path, (30, 40), 40),
     ],
 )
-@pytest.mark.parametrize("kind", data.BROKEN)
+@pytest.mark.parametrize("kind", BROKEN)
 def test_whatever_pillow_raises_names_the_file(tmp_path, photo, monkeypatch, read, kind):
     def load(image):
         raise kind("odd")
@@ -92,20 +102,20 @@ def test_whatever_pillow_raises_names_the_file(tmp_path, photo, monkeypatch, rea
 
 def test_alpha_is_laid_over_white(tmp_path):
     Image.new("RGBA", (2, 2), (200, 0, 0, 0)).save(tmp_path / "a.png")
-    assert (data.read_image(tmp_path / "a.png") == 255).all()
+    assert (read_image(tmp_path / "a.png") == 255).all()
 
 
 def test_transparent_palette_is_laid_over_white(tmp_path):
     image = Image.new("P", (2, 2), 1)
     image.putpalette([0, 0, 0, 9, 9, 9])
     image.save(tmp_path / "a.png", transparency=1)
-    assert (data.read_image(tmp_path / "a.png") == 255).all()
+    assert (read_image(tmp_path / "a.png") == 255).all()
 
 
 @pytest.mark.parametrize(("stored", "shown"), [(0, 0), (200, 1), (32896, 128), (65535, 255)])
 def test_16_bit_grey_is_scaled(tmp_path, stored, shown):
     Image.fromarray(np.full((2, 3), stored, np.uint16)).save(tmp_path / "a.png")
-    assert (data.read_image(tmp_path / "a.png") == shown).all()
+    assert (read_image(tmp_path / "a.png") == shown).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "CMYK", "YCbCr"])
@@ -114,24 +124,24 @@ def test_every_mode_becomes_rgb(tmp_path, photo, mode):
     Image.fromarray(photo).convert("L" if mode == "LA" else mode).convert(mode).save(
         tmp_path / f"a.{suffix}"
     )
-    image = data.read_image(tmp_path / f"a.{suffix}")
+    image = read_image(tmp_path / f"a.{suffix}")
     assert image.shape == (30, 40, 3) and image.dtype == np.uint8 and image.std() > 5
 
 
 def test_letterbox_keeps_proportions_and_pads_below(photo):
-    box, content = data.letterbox(photo, 65)
+    box, content = letterbox(photo, 65)
     assert content == (49, 65) and box.shape == (65, 65, 3)
-    assert (box[49:] == data.PAD).all() and box[:49].std() > 5
+    assert (box[49:] == PAD).all() and box[:49].std() > 5
 
 
 def test_letterbox_of_a_single_row():
-    box, content = data.letterbox(np.zeros((1, 90, 3), np.uint8), 33)
-    assert content == (1, 33) and (box[1:] == data.PAD).all()
+    box, content = letterbox(np.zeros((1, 90, 3), np.uint8), 33)
+    assert content == (1, 33) and (box[1:] == PAD).all()
 
 
 def test_letterbox_refuses_floats(photo):
     with pytest.raises(ValueError, match="float64"):
-        data.letterbox(photo / 255, 33)
+        letterbox(photo / 255, 33)
 
 
 def test_unletterbox_brings_a_mask_home():
@@ -140,15 +150,15 @@ def test_unletterbox_brings_a_mask_home():
     wide = np.kron(mask, np.ones((2, 2), np.uint8))
     boxed = np.zeros((80, 80), np.uint8)
     boxed[:60, :80] = wide
-    np.testing.assert_array_equal(data.unletterbox(boxed, (60, 80), (30, 40)), mask)
+    np.testing.assert_array_equal(unletterbox(boxed, (60, 80), (30, 40)), mask)
     logits = np.eye(8, dtype=np.float32)[boxed]
-    np.testing.assert_array_equal(data.unletterbox(logits, (60, 80), (30, 40)), mask)
+    np.testing.assert_array_equal(unletterbox(logits, (60, 80), (30, 40)), mask)
 
 
 @pytest.mark.parametrize("shape", [(7, 13), (41, 60), (20, 30)])
 def test_bilinear_equals_pillow(shape):
     values = np.random.default_rng(0).random((20, 30, 1), np.float32)
-    ours = data._resize_bilinear(values, *shape)[..., 0]
+    ours = _resize_bilinear(values, *shape)[..., 0]
     if shape[0] < 20:
         # Pillow averages when it shrinks; scipy samples, as we do
         from scipy.ndimage import map_coordinates
@@ -164,25 +174,25 @@ def test_bilinear_equals_pillow(shape):
 @pytest.mark.parametrize("shape", [(61, 83), (7, 11), (40, 55), (1, 97), (99, 1)])
 @pytest.mark.parametrize("strip", [1, 3000, 10**9])
 def test_strips_of_rows_give_the_mask_of_the_whole(monkeypatch, shape, strip):
-    monkeypatch.setattr(data, "STRIP", strip)
+    monkeypatch.setattr(images, "STRIP", strip)
     logits = np.random.default_rng(0).normal(size=(55, 55, 21)).astype(np.float32)
-    whole = data._resize_bilinear(logits[:40], *shape).argmax(-1)
-    found = data.unletterbox(logits, (40, 55), shape)
+    whole = _resize_bilinear(logits[:40], *shape).argmax(-1)
+    found = unletterbox(logits, (40, 55), shape)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, whole)
 
 
 def test_a_strip_has_the_bits_of_the_whole():
     scores = np.random.default_rng(0).normal(size=(40, 55, 21)).astype(np.float32)
-    whole = data._resize_bilinear(scores, 61, 83)
-    strips = [data._resize_bilinear(scores, 61, 83, slice(i, i + 7)) for i in range(0, 61, 7)]
+    whole = _resize_bilinear(scores, 61, 83)
+    strips = [_resize_bilinear(scores, 61, 83, slice(i, i + 7)) for i in range(0, 61, 7)]
     np.testing.assert_array_equal(np.concatenate(strips), whole)
 
 
 def test_a_large_photo_needs_little_memory():
     logits = np.random.default_rng(0).random((257, 257, 21), np.float32)
     tracemalloc.start()
-    mask = data.unletterbox(logits, (193, 257), (1500, 2000))
+    mask = unletterbox(logits, (193, 257), (1500, 2000))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < mask.nbytes + 10e6  # all scores at once took 837 MB
@@ -191,7 +201,7 @@ def test_a_large_photo_needs_little_memory():
 def test_blend_leaves_background_alone(photo):
     colours = np.zeros_like(photo)
     colours[5, 5] = (128, 0, 0)
-    mixed = data.blend(photo, colours, 0.5)
+    mixed = blend(photo, colours, 0.5)
     changed = (mixed != photo).any(-1)
     assert changed.sum() == 1 and changed[5, 5]
     assert mixed[5, 5].tolist() == [84, 15, 5]

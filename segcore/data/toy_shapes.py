@@ -1,6 +1,6 @@
 """The shapes of ToyVOC: what each of the 20 classes looks like, as a table of simple parts.
 
-Drawn by `segcore.toy`. Taught in chapter 2.
+Drawn by `segcore.data.toy`. Taught in chapter 2.
 """
 
 # Class: (photos of VOC 2012's train list that show it, size on the page, recipe). The counts

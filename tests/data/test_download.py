@@ -1,4 +1,4 @@
-"""`segcore.download` against a local server that breaks off, lies, answers 404 and worse."""
+"""`segcore.data.download` against a local server that breaks off, lies, answers 404 and worse."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from segcore import download, voc
+from segcore.data import download, voc
 
 LIST = "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt"
 PHOTO = "VOCdevkit/VOC2012/JPEGImages/a.jpg"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import photos, voc
+from segcore.data import dataset, voc
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def pairs(tmp_path):
 
 
 def test_photos_are_letterboxed_and_void_lies_beside_them(pairs):
-    found = photos.load(pairs, 32)
+    found = dataset.load(pairs, 32)
     assert found.images.shape == (3, 32, 32, 3) and found.images.dtype == np.uint8
     assert found.names == ("0.png", "1.png", "2.png") and len(found) == 3
     np.testing.assert_array_equal(found.contents, [[16, 32]] * 3)
@@ -35,13 +35,13 @@ def test_photos_are_letterboxed_and_void_lies_beside_them(pairs):
 
 
 def test_nearest_labels_invent_no_class(pairs):
-    masks = photos.load(pairs, 27).masks
+    masks = dataset.load(pairs, 27).masks
     assert set(np.unique(masks)) == {1, 2, 3, 4, 255}
 
 
 def test_classes_that_a_network_lacks_become_void(pairs):
-    found = photos.load(pairs, 32)
-    fewer = photos.void_from(found, 3)
+    found = dataset.load(pairs, 32)
+    fewer = dataset.void_from(found, 3)
     assert set(np.unique(fewer.masks)) == {1, 2, 255}
     assert (found.masks == 4).any()
 
@@ -58,9 +58,9 @@ def test_a_broken_photo_is_named_and_skipped_or_stopped_as_asked(pairs, kind):
     number, spoil = BROKEN[kind]
     spoil(pairs[number][0])
     with pytest.raises(ValueError, match=rf"{number}\.png.*; or ask to skip what cannot be read"):
-        photos.load(pairs, 32)
+        dataset.load(pairs, 32)
     with pytest.warns(UserWarning, match=rf"left out: .*{number}\.png"):
-        found = photos.load(pairs, 32, bad="skip")
+        found = dataset.load(pairs, 32, bad="skip")
     left = [name for name in ("0.png", "1.png", "2.png") if name[0] != str(number)]
     assert list(found.names) == left
     assert len(found.masks) == sum(name != "2.png" for name in left)
@@ -85,15 +85,15 @@ def shrink(path):
 def test_a_broken_mask_is_named_and_takes_its_photo_with_it(pairs, spoil, message):
     spoil(pairs[0][1])
     with pytest.raises(ValueError, match=rf"mask0\.png: .*{message}"):
-        photos.load(pairs, 32)
+        dataset.load(pairs, 32)
     with pytest.warns(UserWarning, match=r"left out: .*mask0\.png"):
-        assert photos.load(pairs, 32, bad="skip").names == ("1.png", "2.png")
+        assert dataset.load(pairs, 32, bad="skip").names == ("1.png", "2.png")
 
 
 def test_what_load_refuses(pairs):
     with pytest.raises(ValueError, match='bad must be "stop" or "skip", not \'ignore\''):
-        photos.load(pairs, 32, bad="ignore")
+        dataset.load(pairs, 32, bad="ignore")
     with pytest.raises(ValueError, match="photos with masks first"):
-        photos.load(pairs[::-1], 32)
+        dataset.load(pairs[::-1], 32)
     with pytest.raises(ValueError, match="none of the photos could be read"):
-        photos.load([], 32)
+        dataset.load([], 32)

@@ -1,4 +1,4 @@
-"""`segcore.toy`: the same every time, VOC-like in its numbers, and decided by shape alone."""
+"""`segcore.data.toy`: the same every time, VOC-like in its numbers, and decided by shape alone."""
 
 import time
 from pathlib import Path
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from skimage.measure import label as components
 
-from segcore import toy, voc
-from segcore.toy_shapes import SHAPES
+from segcore.data import toy, voc
+from segcore.data.toy_shapes import SHAPES
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from segcore import augment
-from segcore.augment import IDENTITY, Recipe, apply, draw
+from segcore.data import augment
+from segcore.data.augment import IDENTITY, Recipe, apply, draw
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segcore.data import PAD
-from segcore.voc import VOID
+from segcore.data.images import PAD
+from segcore.data.voc import VOID
 
 Array = Any  # of the namespace at hand: numpy.ndarray or jax.Array
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R BT.601

@@ -4,47 +4,47 @@ import numpy as np
 import pytest
 import skimage.data
 
-from segcore import light
+from segcore.data import low_light
 
 GREYS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
 
 
 def test_full_light_without_noise_changes_nothing():
     photo = skimage.data.chelsea()
-    assert np.array_equal(light.darken(photo, 1, noise=False), photo)
-    assert np.array_equal(light.brighten(photo, 1), photo)
+    assert np.array_equal(low_light.darken(photo, 1, noise=False), photo)
+    assert np.array_equal(low_light.brighten(photo, 1), photo)
 
 
 def test_half_the_light_by_hand():
     # sRGB 188 is 0.503 of white's light; half of white is 0.5, which is byte 188 (187.5 up).
-    assert light.darken(GREYS, 0.5, noise=False)[0, 255].tolist() == [188] * 3
-    assert light.brighten(GREYS, 2)[0, 188].tolist() == [255] * 3
+    assert low_light.darken(GREYS, 0.5, noise=False)[0, 255].tolist() == [188] * 3
+    assert low_light.brighten(GREYS, 2)[0, 188].tolist() == [255] * 3
     # The dark end is a straight line: byte 8 is 8/255/12.92; a quarter of it is byte 2.
-    assert light.darken(GREYS, 0.25, noise=False)[0, 8].tolist() == [2] * 3
+    assert low_light.darken(GREYS, 0.25, noise=False)[0, 8].tolist() == [2] * 3
 
 
 def test_noise_is_that_of_counting():
     white, part = np.full((200, 200, 3), 255, np.uint8), 1 / 16
-    shown = light.darken(white, part, gain=8).astype(float)  # half of white: nothing is clipped
-    signal = ((shown / 255 + 0.055) / 1.055) ** 2.4 / 8 * light.FULL  # back to electrons
-    expected = light.FULL * part
+    shown = low_light.darken(white, part, gain=8).astype(float)  # half of white: nothing is clipped
+    signal = ((shown / 255 + 0.055) / 1.055) ** 2.4 / 8 * low_light.FULL  # back to electrons
+    expected = low_light.FULL * part
     assert signal.mean() == pytest.approx(expected, rel=0.02)
-    assert signal.std() == pytest.approx(np.sqrt(expected + light.READ**2), rel=0.05)
+    assert signal.std() == pytest.approx(np.sqrt(expected + low_light.READ**2), rel=0.05)
 
 
 def test_gain_gives_the_brightness_back_and_not_the_detail():
     photo = skimage.data.astronaut()
-    lifted = light.darken(photo, 1 / 16, gain=16)
+    lifted = low_light.darken(photo, 1 / 16, gain=16)
     assert abs(lifted.mean() - photo.mean()) < 6
     assert np.abs(lifted.astype(int) - photo).mean() > 8
-    late = light.brighten(light.darken(photo, 1 / 16, noise=False), 16)
+    late = low_light.brighten(low_light.darken(photo, 1 / 16, noise=False), 16)
     assert len(np.unique(late)) < 100 < len(np.unique(photo))  # rounded too early
 
 
 def test_seed_decides():
     photo = skimage.data.chelsea()
-    assert np.array_equal(light.darken(photo, 0.1), light.darken(photo, 0.1))
-    assert not np.array_equal(light.darken(photo, 0.1), light.darken(photo, 0.1, seed=1))
+    assert np.array_equal(low_light.darken(photo, 0.1), low_light.darken(photo, 0.1))
+    assert not np.array_equal(low_light.darken(photo, 0.1), low_light.darken(photo, 0.1, seed=1))
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_seed_decides():
 )
 def test_wrong_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
-        light.darken(**{"image": GREYS, **arguments})
+        low_light.darken(**{"image": GREYS, **arguments})

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segcore import data, voc
+from segcore.data import voc
+from segcore.data.images import BROKEN, letterbox, read_image
 
 Bytes = NDArray[np.uint8]
 Pair = tuple[Path, Path | None]
@@ -79,7 +80,7 @@ def read_ids(
                 sizes = f"{image.width}×{image.height}, but the photo is {photo[1]}×{photo[0]}"
                 raise ValueError(f"the mask is {sizes}")
             resized = image.resize((w, h), Image.Resampling.NEAREST)
-    except data.BROKEN as error:
+    except BROKEN as error:
         raise ValueError(f"{path}: not a readable mask ({error})") from None
     ids = np.full((size, size), voc.VOID, np.uint8)
     ids[:h, :w] = np.asarray(resized)
@@ -99,8 +100,8 @@ def _labelled(pairs: Sequence[Pair]) -> int:
 def _read(pair: Pair, size: int, bad: str) -> tuple[Bytes, tuple[int, int], Bytes | None] | None:
     photo, mask = pair
     try:
-        image = data.read_image(photo)
-        box, content = data.letterbox(image, size)
+        image = read_image(photo)
+        box, content = letterbox(image, size)
         return box, content, None if mask is None else read_ids(mask, content, size, image.shape)
     except (OSError, ValueError) as error:
         if bad == "stop":

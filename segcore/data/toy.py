@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from segcore import voc
-from segcore.toy_shapes import SHAPES
+from segcore.data import voc
+from segcore.data.toy_shapes import SHAPES
 
 _FIRST = 16  # the first code of a thing; below it: backdrop, shadow, clutter
 

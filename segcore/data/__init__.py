@@ -1,0 +1,1 @@
+"""Photos and masks in: reading, letterboxing, VOC's labels, drawn scenes, augmentation."""
