@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, models, results, runtime
+from segcore import checkpoint, metrics, models, results, runtime
 from segcore.data import voc
 
 GEOMETRIES = {  # name: size, aligned upsampling, pixels that the answer is shifted by afterwards
@@ -41,7 +41,7 @@ def score(network, pairs, pixels):
     """mIoU and accuracy of `network` on `pairs`, its answers shifted by `pixels`."""
     segmenter = runtime.wrap(network, network.name)
     moved = replace(segmenter, infer=lambda box: shifted(segmenter.infer(box), pixels))
-    summary = cli.summary(runtime.evaluate(moved, pairs)[0])
+    summary = metrics.summary(runtime.evaluate(moved, pairs)[0])
     return {key: summary[key] for key in ("miou", "accuracy")}
 
 

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, cli, models, results, runtime, training
+from segcore import checkpoint, metrics, models, results, runtime, training
 from segcore._keras import keras
 from segcore.checkpoint import Arrays
 from segcore.data import voc
@@ -121,7 +121,7 @@ def main(shared: Path) -> None:
 
     def score(name: str, segmenter: runtime.Segmenter) -> None:
         confusion, _ = runtime.evaluate(segmenter, tqdm(pairs, unit="photo", desc=name))
-        found = cli.summary(confusion)
+        found = metrics.summary(confusion)
         values[name] = {key: found[key] for key in ("miou", "accuracy", "iou")}
         print(name, found["miou"], found["accuracy"], flush=True)
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli, metrics, results, runtime
+from segcore import metrics, results, runtime
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, unletterbox
 
@@ -77,7 +77,7 @@ if __name__ == "__main__":
         labels = voc.read_mask(label)
         for name, mask in masks(segmenter, read_image(path)):
             totals[name] = totals.get(name, 0) + metrics.confusion_matrix(labels, mask)
-    scores = {name: cli.summary(total) for name, total in totals.items()}
+    scores = {name: metrics.summary(total) for name, total in totals.items()}
     values = {
         name: {key: score[key] for key in ("miou", "accuracy")} for name, score in scores.items()
     }

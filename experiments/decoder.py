@@ -49,7 +49,7 @@ def score(network, pairs):
         f"within_{width}": round(100 * float(np.nanmean(metrics.iou(band)[enough])), 2)
         for width, band in bands.items()
     }
-    return {"miou": cli.summary(total)["miou"], **boundary}
+    return {"miou": metrics.summary(total)["miou"], **boundary}
 
 
 if __name__ == "__main__":

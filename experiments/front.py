@@ -17,7 +17,7 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime, tflite
+from segcore import benchmark, export, metrics, models, ptq, results, runtime, tflite
 from segcore._keras import keras
 from segcore.data import voc
 
@@ -94,7 +94,9 @@ def main(shared):
             row = {"p50": timing.p50, "p90": timing.p90, "ratio": timing.ratio, "miou": None}
             if timing.name in segmenters:
                 bar = tqdm(pairs, desc=timing.name, unit="photo")
-                row["miou"] = cli.summary(runtime.evaluate(segmenters[timing.name], bar)[0])["miou"]
+                row["miou"] = metrics.summary(runtime.evaluate(segmenters[timing.name], bar)[0])[
+                    "miou"
+                ]
             values[timing.name] = {key: value and round(value, 3) for key, value in row.items()}
     print(results.record("front", values, seed=0))
 

@@ -16,7 +16,7 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, lean, models, ptq, results, runtime
+from segcore import benchmark, export, lean, metrics, models, ptq, results, runtime
 from segcore.data import voc
 
 ROUNDS = 30
@@ -38,12 +38,14 @@ def compare(shared: Path) -> dict[str, Any]:
         timings = benchmark.interleave(runs, ROUNDS, "google_513", lambda x: tqdm(x, unit="round"))
         for name, network in networks.items():
             counts = runtime.evaluate(runtime.wrap(network, name), tqdm(pairs, desc=name))[0]
-            rows[f"{name}_float"] = {k: cli.summary(counts)[k] for k in ("miou", "accuracy", "iou")}
+            rows[f"{name}_float"] = {
+                k: metrics.summary(counts)[k] for k in ("miou", "accuracy", "iou")
+            }
             rows[f"{name}_float"]["parameters"] = network.count_params()
         for t in timings:
             path = paths[t.name]
             counts = runtime.evaluate(runtime.load(path), tqdm(pairs, desc=f"{t.name}, int8"))[0]
-            score = cli.summary(counts)
+            score = metrics.summary(counts)
             rows[t.name] = {key: score[key] for key in ("miou", "accuracy", "iou")} | {
                 "mib": round(path.stat().st_size / 2**20, 2),
                 "p50": round(t.p50, 1),

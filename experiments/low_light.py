@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
-from segcore import cli, metrics, models, results, runtime
+from segcore import metrics, models, results, runtime
 from segcore._keras import keras
 from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
@@ -80,7 +80,7 @@ def score(network, pairs):
             totals[name] = totals[name] + metrics.confusion_matrix(
                 labels, segmenter(way(photo)).mask
             )
-    return {name: cli.summary(total)["miou"] for name, total in totals.items()}
+    return {name: metrics.summary(total)["miou"] for name, total in totals.items()}
 
 
 if __name__ == "__main__":

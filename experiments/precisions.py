@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import benchmark, cli, export, models, ptq, results, runtime
+from segcore import benchmark, export, metrics, models, ptq, results, runtime
 from segcore.data import voc
 
 SIZES = (257, 513)
@@ -55,7 +55,7 @@ def contents_of(network, calibration):
 def score(path, reference, pairs):
     """One row: the contract of a file, its scores in percent, ready for JSON."""
     held = export.contract(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
-    scores = cli.summary(held.pop("confusion"))
+    scores = metrics.summary(held.pop("confusion"))
     difference = held["logit_difference"]
     return held | {
         "accuracy": scores["accuracy"],

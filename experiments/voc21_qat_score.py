@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, cli, export, models, ptq, qat, results, runtime
+from segcore import checkpoint, export, metrics, models, ptq, qat, results, runtime
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
 
@@ -75,7 +75,7 @@ def measure(size, shared, out):
     pairs, scores = voc.file_pairs(shared / "voc"), {}
     found, fake = files(size, shared, out)
     for name, segmenter in found.items():
-        scores[name] = cli.summary(runtime.evaluate(segmenter, pairs)[0])
+        scores[name] = metrics.summary(runtime.evaluate(segmenter, pairs)[0])
         print(size, name, scores[name]["miou"], flush=True)
     whole = scores["float32"]["miou"]
     lost = {

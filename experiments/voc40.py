@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, metrics, models, results, runtime
+from segcore import checkpoint, metrics, models, results, runtime
 from segcore.data import voc
 from segcore.data.images import read_image
 
@@ -34,9 +34,9 @@ def score(segmenter, pairs):
         times.append(prediction.inference_ms)
     mistakes = {
         "mean_over_photos": round(100 * float(np.mean(photo_means)), 2),
-        "void_as_background": cli.summary(void_counts)["miou"],
+        "void_as_background": metrics.summary(void_counts)["miou"],
     }
-    return cli.summary(right) | mistakes | {"median_ms": round(float(np.median(times)), 1)}
+    return metrics.summary(right) | mistakes | {"median_ms": round(float(np.median(times)), 1)}
 
 
 def same_layers_at_257():
@@ -53,7 +53,7 @@ def background_baseline(pairs):
     for _, label in pairs:
         labels = voc.read_mask(label)
         confusion = confusion + metrics.confusion_matrix(labels, np.zeros_like(labels))
-    return cli.summary(confusion)
+    return metrics.summary(confusion)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli, results
+from segcore import metrics, results
 from segcore.data import voc
 
 SIDE = 257
@@ -42,7 +42,7 @@ def statistics(paths: list[Path]) -> dict:
         "void_percent": round(100 * pixels[255] / pixels.sum(), 2),
         "share_percent": {name: round(100 * n / labelled, 3) for name, n in by_class.items()},
         "photos": {name: int(photos[i]) for i, name in enumerate(voc.CLASSES)},
-        "background_baseline": cli.summary(baseline),
+        "background_baseline": metrics.summary(baseline),
         "bilinear_invented_percent": round(100 * float(np.mean(invented_shares)), 2),
         "bilinear_masks_hit_percent": round(100 * float(np.mean(np.array(invented_shares) > 0)), 1),
         "classes_per_photo": round(float(np.mean(kinds)), 2),

@@ -76,7 +76,7 @@ def evaluate(options: argparse.Namespace) -> int:
     pairs = voc.file_pairs(options.folder, options.split)
     segmenter = _load(options)
     confusion, milliseconds = runtime.evaluate(segmenter, _progress(pairs, "photo"))
-    scores = summary(confusion) | {
+    scores = metrics.summary(confusion) | {
         "model": segmenter.name,
         "size": segmenter.size,
         "photos": len(pairs),
@@ -87,24 +87,6 @@ def evaluate(options: argparse.Namespace) -> int:
     else:
         print(_table(scores))
     return 0
-
-
-def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
-    """Scores in percent from a confusion matrix (21, 21), ready for JSON.
-
-    `miou` counts classes with at least 20,000 labelled pixels, `miou_all` every labelled one.
-    """
-    per_class = zip(voc.CLASSES, metrics.iou(confusion), confusion.sum(1), strict=True)
-    return {
-        "accuracy": round(100 * metrics.pixel_accuracy(confusion), 2),
-        "miou": round(100 * metrics.mean_iou(confusion, MIN_PIXELS), 2),
-        "miou_all": round(100 * metrics.mean_iou(confusion), 2),
-        "classes": int((confusion.sum(1) >= MIN_PIXELS).sum()),
-        "iou": {name: round(100 * value, 2) for name, value, pixels in per_class if pixels},
-        "pixels": {
-            name: int(n) for name, n in zip(voc.CLASSES, confusion.sum(1), strict=True) if n
-        },
-    }
 
 
 def download(options: argparse.Namespace) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.data.voc import NUM_CLASSES, VOID
+from segcore.data.voc import CLASSES, NUM_CLASSES, VOID
 
 Counts = NDArray[np.int64]
 
@@ -93,6 +95,22 @@ def boundary_iou(
     For a data set, add up `boundary_confusion` and take `iou` once. Taught in chapter 6.
     """
     return iou(boundary_confusion(labels, predictions, width, num_classes))
+
+
+def summary(confusion: NDArray[np.int64]) -> dict[str, Any]:
+    """Scores in percent from a confusion matrix (21, 21), ready for JSON.
+
+    `miou` counts classes with at least 20,000 labelled pixels, `miou_all` every labelled one.
+    """
+    per_class = zip(CLASSES, iou(confusion), confusion.sum(1), strict=True)
+    return {
+        "accuracy": round(100 * pixel_accuracy(confusion), 2),
+        "miou": round(100 * mean_iou(confusion, MIN_PIXELS), 2),
+        "miou_all": round(100 * mean_iou(confusion), 2),
+        "classes": int((confusion.sum(1) >= MIN_PIXELS).sum()),
+        "iou": {name: round(100 * value, 2) for name, value, pixels in per_class if pixels},
+        "pixels": {name: int(n) for name, n in zip(CLASSES, confusion.sum(1), strict=True) if n},
+    }
 
 
 def _ids(values: NDArray, argument: str, num_classes: int) -> NDArray[np.int64]:

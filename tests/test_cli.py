@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, cli_models, runtime
+from segcore import cli, cli_models, metrics, runtime
 from segcore.data import toy, voc
 
 
@@ -85,7 +85,7 @@ def test_evaluate_table(bright_is_cat, tmp_path, capsys):
 
 def test_summary_of_a_perfect_matrix():
     confusion = np.diag(np.r_[30_000, 25_000, 10, np.zeros(18, int)].astype(np.int64))
-    scores = cli.summary(confusion)
+    scores = metrics.summary(confusion)
     assert (scores["accuracy"], scores["miou"], scores["classes"]) == (100, 100, 2)
     assert set(scores["iou"]) == {"background", "aeroplane", "bicycle"}
 

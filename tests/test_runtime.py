@@ -47,7 +47,7 @@ def test_shares_are_counted():
 
 @pytest.mark.parametrize(("size", "key", "expected"), MINE)
 def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expected):
-    from segcore.cli import summary
+    from segcore.metrics import summary
 
     confusion, _ = runtime.evaluate(runtime.load(size=size), voc.file_pairs(voc_root))
     scores = summary(confusion)
@@ -56,7 +56,7 @@ def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expect
 
 
 def test_googles_file_scores_what_the_course_says(shared, voc_root):
-    from segcore.cli import summary
+    from segcore.metrics import summary
 
     model = runtime.load(shared / "reference" / "deeplabv3_mnv2_pascal_quant.tflite")
     confusion, _ = runtime.evaluate(model, voc.file_pairs(voc_root))
