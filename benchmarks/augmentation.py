@@ -11,8 +11,9 @@ import time
 
 import numpy as np
 
-from segcore import losses, models, results, training
+from segcore import losses, results, training
 from segcore.data import augment, toy
+from segcore.models import deeplab
 
 SIDE, CROP, VIEWS, BATCH, ROUNDS = 513, 385, 8, 4, 6
 
@@ -37,7 +38,7 @@ def objective(call, batch):
 
 def main() -> None:
     images, masks = toy.scenes(8, SIDE)
-    network = models.deeplab_v3_plus(CROP)
+    network = deeplab.deeplab_v3_plus(CROP)
     trainer = training.Trainer(network, training.Run(ROUNDS, 1e-3), objective)
     rng, drawing, stepping = np.random.default_rng(0), [], []
     for number in range(ROUNDS + 1):

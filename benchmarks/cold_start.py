@@ -15,14 +15,14 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import models, results
+from segcore import results, shipped
 from segcore.data import toy
 
 ROUNDS = 8
 WAYS = {
     "int8": [],
     "sharp": ["--size", "513"],
-    "keras": ["--model", str(models.SHIPPED), "--size", "257"],
+    "keras": ["--model", str(shipped.FLOAT), "--size", "257"],
 }
 
 

@@ -16,9 +16,10 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")  # comp
 
 import numpy as np
 
-from segcore import fast, losses, models, results, training
+from segcore import fast, losses, results, training
 from segcore._keras import keras
 from segcore.data import augment, toy
+from segcore.models import deeplab
 
 SIDE, CROP, CLASSES, BATCHES, STEPS = 513, 385, 21, (16, 64), 40
 
@@ -55,7 +56,7 @@ def main() -> None:
         jnp.asarray(images), jnp.full((len(images), 2), SIDE, jnp.float32), jnp.asarray(masks)
     )  # fmt: skip
     keras.config.set_dtype_policy("mixed_bfloat16")
-    network = fast.fast(models.deeplab_v3_plus(CROP, CLASSES))
+    network = fast.fast(deeplab.deeplab_v3_plus(CROP, CLASSES))
     trainer = training.Trainer(network, training.Run(STEPS, 1e-4), losses.on_views(CROP))
     found = {f"batch_{batch}": round(speed(trainer, photos, batch), 1) for batch in BATCHES}
     values = {"images_per_second": found, "crop": CROP, "photo": SIDE, "policy": "mixed_bfloat16"}

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, metrics, models, results, runtime
+from segcore import metrics, results, runtime, shipped
 from segcore.data import voc
+from segcore.models import checkpoint, deeplab
 
 GEOMETRIES = {  # name: size, aligned upsampling, pixels that the answer is shifted by afterwards
     "512_plain": (512, False, 0),
@@ -47,10 +48,10 @@ def score(network, pairs, pixels):
 
 def networks(size, aligned, shared):
     """DeepLabV3 and V3+ in one geometry, with their weights."""
-    v3 = models.deeplab_v3(size, aligned=aligned)
+    v3 = deeplab.deeplab_v3(size, aligned=aligned)
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
-    plus = models.deeplab_v3_plus(size, wiring=models.Wiring(aligned=aligned))
-    same = checkpoint.for_size(checkpoint.read_weights(models.SHIPPED), 513)  # whatever the size
+    plus = deeplab.deeplab_v3_plus(size, wiring=deeplab.Wiring(aligned=aligned))
+    same = checkpoint.for_size(checkpoint.read_weights(shipped.FLOAT), 513)  # whatever the size
     checkpoint.load_weights(plus, same)
     return v3, plus
 

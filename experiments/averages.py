@@ -28,11 +28,12 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, metrics, models, results, runtime, training
+from segcore import metrics, results, runtime, shipped, training
 from segcore._keras import keras
-from segcore.checkpoint import Arrays
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
+from segcore.models import checkpoint, deeplab, surgery
+from segcore.models.checkpoint import Arrays
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
 Norm = keras.layers.BatchNormalization
@@ -110,12 +111,12 @@ def main(shared: Path) -> None:
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
     boxes = [letterbox(read_image(photos[index]), LARGE)[0] for index in picked]
     images = signed(np.stack(boxes))
-    second = checkpoint.for_size(checkpoint.read_weights(models.SHIPPED), LARGE)
-    first = checkpoint.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
+    second = checkpoint.for_size(checkpoint.read_weights(shipped.FLOAT), LARGE)
+    first = surgery.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
     values: dict[str, Any] = {"photos": len(pairs), "seen": SEEN}
 
     def network(arrays: Arrays, stride: int = 16) -> keras.Model:
-        model = models.deeplab_v3_plus(LARGE, wiring=models.Wiring(output_stride=stride))
+        model = deeplab.deeplab_v3_plus(LARGE, wiring=deeplab.Wiring(output_stride=stride))
         checkpoint.load_weights(model, arrays)
         return model
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from precisions import calibration_of, score
 
-from segcore import export, models, results, runtime
+from segcore import export, results, runtime
 from segcore.data import toy, voc
 from segcore.data.images import read_image
+from segcore.models import pretrained
 
 SIZE = 257
 
@@ -51,7 +52,7 @@ def try_set(network, calibration, reference, pairs):
 
 if __name__ == "__main__":
     shared = Path(sys.argv[1])
-    pairs, network = voc.file_pairs(shared / "voc"), models.pretrained(SIZE, batch_size=1)
+    pairs, network = voc.file_pairs(shared / "voc"), pretrained.load(SIZE, batch_size=1)
     reference = runtime.wrap(network, "Keras")
     values = {
         name: try_set(network, calibration, reference, pairs)

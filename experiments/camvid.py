@@ -35,9 +35,10 @@ from typing import Any
 
 import numpy as np
 
-from segcore import checkpoint, fast, losses, metrics, models, results, training
+from segcore import fast, losses, metrics, results, training
 from segcore._keras import keras
 from segcore.data import augment, dataset
+from segcore.models import checkpoint, deeplab
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip
@@ -81,8 +82,8 @@ def labels_of(root: Path, split: str, limit: int) -> np.ndarray:
 
 def network() -> keras.Model:
     """DeepLabV3+ for crops, with the atrous rates of whole pictures."""
-    plain = models.deeplab_v3_plus(CROP, len(CLASSES))
-    return fast.fast(plain, rates=models.atrous_rates(SIZE))
+    plain = deeplab.deeplab_v3_plus(CROP, len(CLASSES))
+    return fast.fast(plain, rates=deeplab.atrous_rates(SIZE))
 
 
 def draw(budget: Budget, seed: int, data: Any, contents: np.ndarray, step: int) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def compete(name: str, doc: str) -> None:
     keras.config.set_dtype_policy("mixed_bfloat16")
     net = network()
     keras.config.set_dtype_policy("float32")
-    plain = fast.fast(models.deeplab_v3_plus(SIZE, len(CLASSES)))
+    plain = fast.fast(deeplab.deeplab_v3_plus(SIZE, len(CLASSES)))
     score = scorer(plain)
     base = training.Run(budget.trial, RATES[name][0], name, encoder=0.5, l2=1e-4, average=0.995,
                         every=budget.trial)  # fmt: skip

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, cli, metrics, models, results, runtime
+from segcore import cli, metrics, results, runtime
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.models import checkpoint, deeplab, pretrained
 
 WIDTHS = (1, 2, 4, 8, 16, 32)  # pixels
 
@@ -55,8 +56,8 @@ def score(network, pairs):
 if __name__ == "__main__":
     shared = Path(sys.argv[1])
     pairs = voc.file_pairs(shared / "voc")
-    v3 = models.deeplab_v3()
+    v3 = deeplab.deeplab_v3()
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
-    plus = models.pretrained()
-    networks = (v3, plus, without_low_level(models.pretrained()))
+    plus = pretrained.load()
+    networks = (v3, plus, without_low_level(pretrained.load()))
     print(results.record("decoder", {network.name: score(network, pairs) for network in networks}))

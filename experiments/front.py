@@ -17,17 +17,18 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, export, metrics, models, ptq, results, runtime, tflite
+from segcore import benchmark, export, metrics, ptq, results, runtime, tflite
 from segcore._keras import keras
 from segcore.data import voc
+from segcore.models import deeplab, pretrained
 
 ROUNDS = 30
 THINNER = {  # filters of ASPP and decoder, wiring
-    "filters_128": (128, models.Wiring()),
-    "filters_64": (64, models.Wiring()),
-    "width_half": (256, models.Wiring(width=0.5)),
-    "width_half_filters_128": (128, models.Wiring(width=0.5)),
-    "no_decoder": (256, models.Wiring(decoder=False)),
+    "filters_128": (128, deeplab.Wiring()),
+    "filters_64": (64, deeplab.Wiring()),
+    "width_half": (256, deeplab.Wiring(width=0.5)),
+    "width_half_filters_128": (128, deeplab.Wiring(width=0.5)),
+    "no_decoder": (256, deeplab.Wiring(decoder=False)),
 }
 
 
@@ -71,7 +72,7 @@ def thinner_variants(size, folder):
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     paths = {}
     for name, (filters, wiring) in THINNER.items():
-        network = models.deeplab_v3_plus(size, filters=filters, batch_size=1, wiring=wiring)
+        network = deeplab.deeplab_v3_plus(size, filters=filters, batch_size=1, wiring=wiring)
         content = export.convert(network, "int8", export.Calibration(tuple(noise)), argmax=True)
         paths[f"{name}_{size}"] = export.write(folder / f"{name}_{size}.tflite", content)
     return paths
@@ -84,7 +85,9 @@ def main(shared):
         paths = {name: shared / file for name, file in GOOGLE.items()}
         segmenters = {name: runtime.load(path) for name, path in paths.items()}
         for size in (257, 513):
-            exact = exact_variants(models.pretrained(size, batch_size=1), calibration, Path(folder))
+            exact = exact_variants(
+                pretrained.load(size, batch_size=1), calibration, Path(folder)
+            )
             paths |= {name: path for name, (path, _) in exact.items()}
             segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
             paths |= thinner_variants(size, Path(folder))

@@ -8,7 +8,7 @@ Half of DeepLabV3+'s time goes into ASPP and decoder. How much of them does the 
 On photos that are held out it is asked what the masks lose without the atrous branches, with a
 decoder that looks at one cell only of the enlarged deep features, and with 224 channels of 256 in
 the decoder's first convolution: about the most that is no slower than Google's file. What is left
-speaks for what is gone (`segcore.prune`): no step of training in that. Then the head is
+speaks for what is gone (`segcore.models.deeplab.pruning`): no step of training in that. Then the head is
 trained to give the masks of the whole one (dice; its scores weigh little), from the features of the
 frozen encoder, computed once for one view of each photo. Photos and their drawing by class are
 voc21.py's; its teachers' answers, from `taught` or asked anew, decide on that drawing alone. Rate
@@ -32,9 +32,10 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import checkpoint, export, lean, losses, metrics, models, prune, results, training
+from segcore import export, losses, metrics, results, shipped, training
 from segcore._keras import keras
 from segcore.data import voc
+from segcore.models import checkpoint, deeplab, mobilenet, pretrained, pruning, surgery
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
 RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)
@@ -54,7 +55,7 @@ class View(NamedTuple):
 
 def parts(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     """A segmenter → its encoder, and its head up to the scores at every fourth pixel."""
-    return training.split(keras.Model(network.input, network.get_layer("logits").output))
+    return deeplab.split(keras.Model(network.input, network.get_layer("logits").output))
 
 
 def views_of(photos: list[Photo], whole: keras.Model, seed: int) -> list[View]:
@@ -71,9 +72,9 @@ def views_of(photos: list[Photo], whole: keras.Model, seed: int) -> list[View]:
     return found
 
 
-def moments_of(whole: keras.Model, views: list[View]) -> dict[str, prune.Moments]:
+def moments_of(whole: keras.Model, views: list[View]) -> dict[str, pruning.Moments]:
     """How the channels vary together where the lean network leaves some out."""
-    inside = [whole.get_layer(name).output for name in ("block_16_project_BN", models.LOW_LEVEL)]
+    inside = [whole.get_layer(name).output for name in ("block_16_project_BN", mobilenet.LOW_LEVEL)]
 
     def outputs(name: str) -> Iterator[np.ndarray]:
         probe = keras.Model(inside, whole.get_layer(name).output)
@@ -81,7 +82,7 @@ def moments_of(whole: keras.Model, views: list[View]) -> dict[str, prune.Moments
         for view in tqdm(views, unit="view", desc=name):
             yield probe.predict_on_batch([part[None].astype("f4") for part in view[:2]])
 
-    return {name: prune.Moments.of(outputs(name)) for name in lean.HEARD_BY}
+    return {name: pruning.Moments.of(outputs(name)) for name in surgery.PRUNED}
 
 
 def objective(call: Any, batch: Any) -> Any:
@@ -132,16 +133,18 @@ def cut(whole: keras.Model, thin: keras.Model, seen: list[View], unseen: list[Vi
     moments = moments_of(whole, seen)
     near = np.arange(2 * plus["concat_projection/kernel"].shape[-1])  # what is not atrous
     for name, arrays in {
-        "without_atrous": prune.without(plus, "concat_projection", moments["concat"], near),
-        "without_neighbours": lean.centred(plus),
+        "without_atrous": pruning.remove_channels(
+            plus, "concat_projection", moments["concat"], near
+        ),
+        "without_neighbours": surgery.centre_kernels(plus),
     }.items():
         checkpoint.load_weights(whole, arrays)
         judged[name] = judge_of(parts(whole)[1], unseen)()
     for name, network, filters in (
-        ("without_both", lean.deeplab_lean(LARGE, filters=256), 256),
-        ("cut", thin, lean.FILTERS),
+        ("without_both", deeplab.deeplab_lean(LARGE, filters=256), 256),
+        ("cut", thin, deeplab.LEAN_FILTERS),
     ):
-        checkpoint.load_weights(network, lean.from_plus(plus, moments, filters))
+        checkpoint.load_weights(network, surgery.lean_from_plus(plus, moments, filters))
         judged[name] = judge_of(parts(network)[1], unseen)()
     return judged
 
@@ -160,7 +163,7 @@ def main() -> None:
     run = replace(RUN, steps=chosen.steps, warmup=chosen.steps // 20)
     for folder in (chosen.taught, chosen.out):
         folder.mkdir(parents=True, exist_ok=True)
-    whole, thin = models.pretrained(LARGE, batch_size=1), lean.deeplab_lean(LARGE)
+    whole, thin = pretrained.load(LARGE, batch_size=1), deeplab.deeplab_lean(LARGE)
     held, photos = photos_of(chosen.shared, chosen.taught, chosen.limit)
     unseen, seen = views_of(held, whole, 0), views_of(photos, whole, 1)
     spread = np.random.default_rng(run.seed).permutation(len(seen))[:MOMENTS]
@@ -177,7 +180,7 @@ def main() -> None:
     print(judged, flush=True)
     values = {
         "photos": {"taught": len(photos), "held": len(held)},
-        "filters": lean.FILTERS,
+        "filters": deeplab.LEAN_FILTERS,
         "run": asdict(run),
         "judged": judged,
         "history": history,
@@ -186,7 +189,7 @@ def main() -> None:
     found = {key: arrays[key] for key in arrays if not training.is_encoder(key)}
     checkpoint.write_weights(found, chosen.out / "head.npz")
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
-        export.write(lean.HEAD, (chosen.out / "head.npz").read_bytes())
+        export.write(shipped.LEAN_HEAD, (chosen.out / "head.npz").read_bytes())
         print(results.record("lean", values, seed=run.seed))
 
 

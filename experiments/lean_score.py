@@ -16,8 +16,9 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, export, lean, metrics, models, ptq, results, runtime
+from segcore import benchmark, export, metrics, ptq, results, runtime, shipped
 from segcore.data import voc
+from segcore.models import pretrained
 
 ROUNDS = 30
 
@@ -25,10 +26,10 @@ ROUNDS = 30
 def compare(shared: Path) -> dict[str, Any]:
     """mIoU, bytes and times of our files and of Google's, by name."""
     pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    whole, thin = models.pretrained(513, batch_size=1), lean.pretrained(batch_size=1)
+    whole, thin = pretrained.load(513, batch_size=1), pretrained.load_lean(batch_size=1)
     networks = {"whole": whole, "lean": thin}
     paths = {name: shared / path for name, path in GOOGLE.items()}
-    paths |= {"phone": runtime.PHONE, "sharp": runtime.SHARP}
+    paths |= {"phone": shipped.PHONE, "sharp": shipped.SHARP}
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():

@@ -20,10 +20,11 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
-from segcore import metrics, models, results, runtime
+from segcore import metrics, results, runtime
 from segcore._keras import keras
 from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
+from segcore.models import pretrained
 
 SIZE, STEPS, BATCH, RATE, SEED = 257, 100, 4, 2e-5, 0
 LIGHTS = {"4": 1 / 4, "16": 1 / 16, "64": 1 / 64}  # named by the fraction's denominator
@@ -46,7 +47,7 @@ def boxes(shared, count=450):
 
 def trained(photos):
     """A copy of the shipped network after STEPS steps in the dark, taught by the shipped one."""
-    teacher, network = models.pretrained(SIZE), models.pretrained(SIZE)
+    teacher, network = pretrained.load(SIZE), pretrained.load(SIZE)
     for layer in network.layers:
         layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
     decay = keras.optimizers.schedules.PolynomialDecay(RATE, STEPS, end_learning_rate=0, power=0.9)
@@ -87,7 +88,7 @@ if __name__ == "__main__":
     shared = Path(sys.argv[1])
     pairs, photos = voc.file_pairs(shared / "voc"), boxes(shared)
     networks = {
-        "shipped": lambda: models.pretrained(SIZE),
+        "shipped": lambda: pretrained.load(SIZE),
         "in_dark": lambda: trained(photos),
     }
     values: dict = {"photos": len(pairs), "steps": STEPS, "size": SIZE}

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import benchmark, export, metrics, models, ptq, results, runtime
+from segcore import benchmark, export, metrics, ptq, results, runtime, shipped
 from segcore.data import voc
+from segcore.models import pretrained
 
 SIZES = (257, 513)
 ROUNDS = 30
@@ -102,7 +103,7 @@ def times(paths, shared, weights):
         for name in (f"float32_{size}", f"int8_{size}"):
             runs[f"{name}_2_threads"] = benchmark.file_run(paths[name], 2)
         if size == 257:
-            runs |= benchmark.keras_runs(models.pretrained(size, weights, batch_size=1))
+            runs |= benchmark.keras_runs(pretrained.load(size, weights, batch_size=1))
         timings = benchmark.interleave(
             runs, ROUNDS, f"float32_{size}", lambda x: tqdm(x, unit="round")
         )
@@ -122,7 +123,7 @@ def main(shared, weights, times_only):
     paths = {name: shared / file for name, file in GOOGLE.items()}
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
-            network = models.pretrained(size, weights, batch_size=1)
+            network = pretrained.load(size, weights, batch_size=1)
             contents = contents_of(network, calibration)
             for name, content in contents.items():
                 path = export.write(Path(folder) / f"{name}_{size}.tflite", content)
@@ -144,7 +145,7 @@ def main(shared, weights, times_only):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--weights", type=Path, default=models.SHIPPED)
+    parser.add_argument("--weights", type=Path, default=shipped.FLOAT)
     parser.add_argument("--times", action="store_true", help="take the times anew, keep the rest")
     options = parser.parse_args()
     main(options.shared, options.weights, options.times)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from precisions import calibration_of
 
-from segcore import export, lean, models, ptq, runtime
+from segcore import export, ptq, shipped
+from segcore.models import pretrained
 
 if __name__ == "__main__":
     calibration = calibration_of(Path(sys.argv[1]))
     for path, make in (
-        (runtime.PHONE, lambda: models.pretrained(257, batch_size=1)),
-        (runtime.SHARP, lambda: lean.pretrained(batch_size=1)),
+        (shipped.PHONE, lambda: pretrained.load(257, batch_size=1)),
+        (shipped.SHARP, lambda: pretrained.load_lean(batch_size=1)),
     ):
         content = ptq.convert(make(), calibration)
         print(f"{export.write(path, content).name}: {len(content) / 2**20:.2f} MiB")

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from segcore import checkpoint, losses, metrics, models, results, training
+from segcore import losses, metrics, results, training
 from segcore._keras import keras
 from segcore.data import toy
+from segcore.models import checkpoint, deeplab, pretrained
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
 TRIAL, FINAL = 100, 200
@@ -31,15 +32,15 @@ RATES = {"adam": (3e-3, 1e-2, 3e-2), "sgd": (0.1, 0.3, 1.0), "adabound": (3e-3, 
 
 def features() -> tuple[keras.Model, dict[str, np.ndarray]]:
     """A fresh head, and what the frozen encoder sees: `deep`, `low` and the labels between."""
-    network = models.deeplab_v3_plus(SIZE, filters=64)
-    trained = models.pretrained(SIZE)
+    network = deeplab.deeplab_v3_plus(SIZE, filters=64)
+    trained = pretrained.load(SIZE)
     for layer in network.layers:
         if training.is_encoder(layer.name):
             layer.set_weights(trained.get_layer(layer.name).get_weights())
         elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # a few hundred steps are all it has
     scores = keras.Model(network.input, network.get_layer("logits").output)
-    encoder, head = training.split(scores)  # judged at every fourth pixel: four times quicker
+    encoder, head = deeplab.split(scores)  # judged at every fourth pixel: four times quicker
     images, masks = toy.scenes(TRAIN + VAL, SIZE)
     parts = [encoder(images[i : i + 16] / np.float32(127.5) - 1) for i in range(0, len(images), 16)]
     deep, low = (np.concatenate([np.asarray(p[k]) for p in parts]) for k in (0, 1))

@@ -16,20 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import (
-    blocks,
-    checkpoint,
-    export,
-    folding,
-    losses,
-    metrics,
-    qat,
-    results,
-    runtime,
-    training,
-)
+from segcore import export, folding, losses, metrics, qat, results, runtime, training
 from segcore._keras import keras
 from segcore.data import toy
+from segcore.models import blocks, checkpoint
 
 SIZE, BATCH, SEED = 65, 15, 0
 FLOAT_STEPS, QAT_STEPS = 400, 150

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from segcore import losses, metrics, models, results, training
+from segcore import losses, metrics, results, training
 from segcore._keras import keras
 from segcore.data import augment, toy
 from segcore.data.images import signed
+from segcore.models import deeplab
 
 SIZE, TRAIN, VAL, BATCH = 97, 300, 60, 8
 RECIPE = augment.Recipe(scale=(0.7, 1.5))
@@ -27,7 +28,7 @@ RECIPE = augment.Recipe(scale=(0.7, 1.5))
 
 def network(seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    model = models.deeplab_v3_plus(SIZE, filters=64, wiring=models.Wiring(width=0.35))
+    model = deeplab.deeplab_v3_plus(SIZE, filters=64, wiring=deeplab.Wiring(width=0.35))
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # a few hundred steps are all it has

@@ -39,12 +39,13 @@ from PIL import Image
 from tqdm import tqdm
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, losses, metrics, models, results, training
+from segcore import losses, metrics, results, training
 from segcore._files import replacing
 from segcore._keras import keras
 from segcore.data import augment, voc
 from segcore.data.dataset import Pair
 from segcore.data.images import PAD, read_image, signed
+from segcore.models import checkpoint, deeplab, surgery
 
 LARGE, SMALL = 513, 257
 BATCH = 16
@@ -88,7 +89,7 @@ def boxed(image: np.ndarray, content: tuple[int, int], size: int, window: Any = 
 
 def small(size: int, arrays: checkpoint.Arrays) -> keras.Model:
     """DeepLabV3+ without its last enlargement: one score vector for every fourth pixel."""
-    model = models.deeplab_v3_plus(size)
+    model = deeplab.deeplab_v3_plus(size)
     checkpoint.load_weights(model, arrays)
     net = keras.Model(model.input, model.get_layer("logits").output)
     net.compile(jit_compile=False)
@@ -110,7 +111,7 @@ def opinion(net: keras.Model, image: np.ndarray, fit: float, flip: bool) -> np.n
 def teachers(shared: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function that gives the teachers' mean opinion of a photo, float16."""
     v0 = checkpoint.read_weights(shared / V0)
-    v3 = checkpoint.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), v0)
+    v3 = surgery.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), v0)
     plus, original = small(LARGE, v0), small(LARGE, v3)
     views = ((plus, LETTERBOX, False), (plus, SQUARE, True), (original, BETWEEN, False))
 

@@ -31,9 +31,10 @@ import numpy as np
 from voc21_photos import pairs_of
 from voc21_qat_programs import Size, build, calibrate, correct_biases, draw, prepare, validate
 
-from segcore import checkpoint, models
+from segcore import shipped
 from segcore._keras import keras
 from segcore.data import dataset
+from segcore.models import checkpoint
 
 BEGAN = perf_counter()
 PATHS = ("shared", "weights", "out")  # of one machine
@@ -151,7 +152,7 @@ def train(options: argparse.Namespace, sizes: list[Size], programs: dict, log: d
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=models.SHIPPED)
+    parser.add_argument("--weights", type=Path, default=shipped.FLOAT)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[513, 257])
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 32], help="for each size")

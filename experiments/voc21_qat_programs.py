@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import fakequant, folding, losses, models, qat
+from segcore import fakequant, folding, losses, qat
 from segcore._keras import keras
 from segcore.data import augment, dataset
+from segcore.models import pretrained
 
 AVERAGE = 0.998  # memory of the running average, in steps
 RECIPE = augment.Recipe(scale=(0.7, 1.6), corner=0.5)
@@ -40,7 +41,7 @@ class Size:
 
 def build(size: int, batch: int, part: int, weights: Any, read: dataset.Photos) -> Size:
     """Teacher and student of one size; nothing calibrated or compiled yet."""
-    folded = folding.fold(models.pretrained(size, weights))
+    folded = folding.fold(pretrained.load(size, weights))
     student, observer = small(qat.quantise(folded)), qat.observer(folded)
     return Size(size, batch, part, folded, small(folded), student, observer, read)
 

@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import checkpoint, export, metrics, models, ptq, qat, results, runtime
+from segcore import export, metrics, ptq, qat, results, runtime
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
+from segcore.models import checkpoint, deeplab, pretrained
 
 
 def network(size, out):
     """The trained fake-quantised network with a batch of 1."""
-    fresh = qat.quantise(models.deeplab_v3_plus(size, batch_size=1))
+    fresh = qat.quantise(deeplab.deeplab_v3_plus(size, batch_size=1))
     checkpoint.load_weights(fresh, out / f"voc21_qat_{size}.npz")
     qat.round_biases(fresh)
     return fresh
@@ -42,7 +43,7 @@ def differences(fake, segmenter, photos):
 
 def files(size, shared, out):
     """Name → segmenter: the float network and three int8 files; the trained network beside them."""
-    fake, plain = network(size, out), models.pretrained(size, batch_size=1)
+    fake, plain = network(size, out), pretrained.load(size, batch_size=1)
     calibration = export.draw([photo for photo, _ in pairs_of(shared)], 100)
     contents = {
         "ptq": export.convert(plain, "int8", calibration),

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import checkpoint, metrics, models, results, runtime
+from segcore import metrics, results, runtime, shipped
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.models import checkpoint, deeplab
 
 GOOGLE = "reference/deeplabv3_mnv2_{}pascal_quant.tflite"
 
@@ -41,8 +42,8 @@ def score(segmenter, pairs):
 
 def same_layers_at_257():
     """The network at 257 with what it has for 513: as it was before experiments/voc21.py."""
-    network = models.deeplab_v3_plus(257)
-    arrays = checkpoint.read_weights(models.SHIPPED)
+    network = deeplab.deeplab_v3_plus(257)
+    arrays = checkpoint.read_weights(shipped.FLOAT)
     checkpoint.load_weights(network, checkpoint.for_size(arrays, 513))
     return runtime.wrap(network, "one set of layers")
 

@@ -22,9 +22,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import checkpoint, fast, losses, metrics, models, training
+from segcore import fast, losses, metrics, training
 from segcore._keras import keras
 from segcore.data import augment, dataset, voc
+from segcore.models import checkpoint, deeplab
 
 RECIPE = augment.Recipe(scale=(0.5, 2.0))
 
@@ -36,7 +37,7 @@ def read(root: Path, split: str, size: int, limit: int) -> dataset.Photos:
 
 def network(crop: int, size: int, start: Path | None) -> keras.Model:
     """DeepLabV3+ for crops, its encoder from ImageNet; `start` is a file of such weights."""
-    plain = models.deeplab_v3_plus(crop)
+    plain = deeplab.deeplab_v3_plus(crop)
     if start is None:
         source = keras.applications.MobileNetV2(include_top=False, weights="imagenet")
         trained = checkpoint.arrays_of(source)
@@ -45,7 +46,7 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
     for key, variable in checkpoint.variables_of(plain).items():
         if key in trained and training.is_encoder(key):
             variable.assign(trained[key])
-    return fast.fast(plain, rates=models.atrous_rates(size))
+    return fast.fast(plain, rates=deeplab.atrous_rates(size))
 
 
 def draw(found: dataset.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:
@@ -57,7 +58,7 @@ def draw(found: dataset.Photos, data: Any, crop: int, batch: int, seed: int, ste
 
 def judge_of(net: keras.Model, size: int, unseen: dataset.Photos) -> Any:
     """A function that scores `net` on whole photos: accuracy and mIoU in percent."""
-    plain = fast.fast(models.deeplab_v3_plus(size))
+    plain = fast.fast(deeplab.deeplab_v3_plus(size))
     groups = (plain.trainable_variables, plain.non_trainable_variables)
     look = jax.jit(lambda w, o, x: plain.stateless_call(w, o, x, training=False)[0].argmax(-1))
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "book" / "live"
 CHECKPOINT = ROOT / "segcore" / "weights" / "deeplabv3plus_mnv2_voc.npz"
 ICON = ROOT / "book" / "assets" / "favicon.svg"
-EXPORTERS = ("checkpoint.py", "export.py", "models.py")  # what else decides the float16 file
+EXPORTERS = ("models/checkpoint.py", "models/deeplab.py", "export/convert.py")  # what else decides the float16 file
 SIZE, SHARP_SIZE = 257, 513
 CDN = "https://cdn.jsdelivr.net/"
 WASM_MB = 9.4  # one of the runtime's builds: a browser fetches one
@@ -46,7 +46,7 @@ PATTERNS = {
 
 def build(folder: Path) -> None:
     """Fills `folder`, new or empty, with the finished page."""
-    from segcore import runtime
+    from segcore import shipped
 
     if folder.is_dir() and any(folder.iterdir()):
         sys.exit(f"{folder}: there are files in this folder; name a new one, or empty it first")
@@ -58,8 +58,8 @@ def build(folder: Path) -> None:
         print(f"{reason}; the live page will use its CDN.", flush=True)
         vendored = False
     (folder / "models").mkdir()
-    shutil.copy(runtime.PHONE, folder / "models" / "int8.tflite")
-    shutil.copy(runtime.SHARP, folder / "models" / "sharp.tflite")
+    shutil.copy(shipped.PHONE, folder / "models" / "int8.tflite")
+    shutil.copy(shipped.SHARP, folder / "models" / "sharp.tflite")
     shutil.copy(float16(), folder / "models" / "float16.tflite")
     write_samples(folder / "samples")
     draw_icons(folder)
@@ -74,9 +74,10 @@ def float16() -> Path:
     key = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
     path = vendor_live.CACHE / f"float16_{SIZE}_{key}.tflite"
     if not path.exists():
-        from segcore import export, models
+        from segcore import export
+        from segcore.models import pretrained
 
-        content = export.convert(models.pretrained(SIZE, batch_size=1), "float16")
+        content = export.convert(pretrained.load(SIZE, batch_size=1), "float16")
         for old in path.parent.glob(f"float16_{SIZE}_*.tflite"):
             old.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)

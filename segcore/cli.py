@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli_models, cli_train, metrics, runtime
+from segcore import cli_models, cli_train, metrics, runtime, shipped
 from segcore._files import replacing
 from segcore.data import voc
 from segcore.data.images import blend, read_image
@@ -51,7 +51,7 @@ def predict(options: argparse.Namespace) -> int:
     out = Path(options.out)
     names = cli_models.stems(options.photos)
     if options.model is None:  # int8: an answer within a second, and no TensorFlow for it
-        options.model = runtime.SHARP if options.size == max(runtime.SIZES) else runtime.PHONE
+        options.model = shipped.SHARP if options.size == max(runtime.SIZES) else shipped.PHONE
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)
     failed = written = 0

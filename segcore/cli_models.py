@@ -53,11 +53,12 @@ def add_commands(commands: Any) -> None:
 
 def write_files(options: argparse.Namespace) -> int:
     """Writes deeplab_PRECISION_SIZE.tflite files and contract.json, and prints the contract."""
-    from segcore import models
+    from segcore import shipped
+    from segcore.models import pretrained
 
     pairs = voc.file_pairs(options.check) if options.check else []
     calibration = _calibration(options, {photo for photo, _ in pairs})
-    network = models.pretrained(options.size, options.model or models.SHIPPED, batch_size=1)
+    network = pretrained.load(options.size, options.model or shipped.FLOAT, batch_size=1)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     paths = _convert_all(options, network, calibration, out)
@@ -87,9 +88,9 @@ def time(options: argparse.Namespace) -> int:
         for file, stem in zip(options.files, stems(options.files), strict=True)
     }
     if options.keras:
-        from segcore import models
+        from segcore.models import pretrained
 
-        runs |= benchmark.keras_runs(models.pretrained(options.size))
+        runs |= benchmark.keras_runs(pretrained.load(options.size))
     timings = benchmark.interleave(runs, options.rounds, progress=_bar("round"))
     record: dict[str, Any] = {"timings": [asdict(timing) for timing in timings]}
     record["machine"] = benchmark.machine()

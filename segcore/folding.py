@@ -9,7 +9,7 @@ import numpy as np
 
 from segcore import fakequant
 from segcore._keras import keras
-from segcore.checkpoint import arrays_of, load_weights
+from segcore.models.checkpoint import arrays_of, load_weights
 
 layers = keras.layers
 

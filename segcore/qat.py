@@ -14,7 +14,7 @@ import numpy as np
 
 from segcore import fakequant, folding
 from segcore._keras import keras
-from segcore.checkpoint import arrays_of, load_weights
+from segcore.models.checkpoint import arrays_of, load_weights
 
 ops, layers = keras.ops, keras.layers
 

@@ -16,8 +16,6 @@ from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed, unletterbox
 
 SIZES = (257, 513)  # for phones, for quality
-PHONE = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc_int8_257.tflite"
-SHARP = Path(__file__).parent / "weights" / "deeplab_lean_voc_int8_513.tflite"
 
 
 @dataclass(frozen=True)
@@ -108,12 +106,13 @@ def evaluate(
 
 def _load_keras(path: Path | None, size: int | None) -> Segmenter:
     """DeepLabV3+ under Keras; this is the import that takes seconds."""
-    from segcore import models
+    from segcore import shipped
+    from segcore.models import pretrained
 
     if path is not None and path.suffix == ".keras":
         network = _open_keras(path, size)
     else:
-        network = models.pretrained(size or 513, path or models.SHIPPED)
+        network = pretrained.load(size or 513, path or shipped.FLOAT)
     return wrap(network, "the shipped DeepLabV3+" if path is None else str(path))
 
 

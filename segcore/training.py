@@ -26,7 +26,7 @@ from segcore._keras import keras
 from segcore.runs import OPTIMIZERS, Run, is_dense_kernel, is_encoder, optimizer_of, scale_rates
 
 __all__ = [
-    "OPTIMIZERS", "Diverged", "Run", "Trainer", "is_encoder", "re_estimate", "split", "train",
+    "OPTIMIZERS", "Diverged", "Run", "Trainer", "is_encoder", "re_estimate", "train",
 ]  # fmt: skip
 Batch = Mapping[str, Any]
 Judge = Callable[[], Mapping[str, float]]
@@ -212,18 +212,6 @@ def re_estimate(network: keras.Model, batches: Iterable[Any]) -> None:
         raise ValueError("batches is empty; statistics need at least one")
     for variable, total in zip(statistics, sums, strict=True):
         variable.assign(total / count)
-
-
-def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """DeepLabV3+ → (encoder, head): images → [features, low-level features] → logits.
-
-    A frozen encoder's features can be computed once and kept: then only the head is trained, in
-    minutes on a CPU, as the course paper did.
-    """
-    from segcore.models import LOW_LEVEL
-
-    inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
-    return keras.Model(network.input, inside), keras.Model(inside, network.output)
 
 
 def _check_finite(row: Mapping[str, float], folder: Path) -> None:

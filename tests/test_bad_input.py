@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import checkpoint, cli, models, runtime, tflite
+from segcore import cli, runtime, shipped, tflite
 from segcore.data import toy, voc
+from segcore.models import checkpoint
 
 PHOTO = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
 
@@ -50,13 +51,13 @@ def photo_kinds(here):
 
 def model_kinds(here):
     """Makes each bad model → the pair (file the error must name, options)."""
-    shipped = models.SHIPPED.read_bytes()
+    whole = shipped.FLOAT.read_bytes()
     checkpoint.write_weights({"Conv1/kernel": np.zeros((3, 3, 3, 8))}, here / "other.npz")
     made_for_513 = write(here / "m513.tflite", b"")
     files = {
         "model-missing": here / "lost.tflite",
         "model-unknown-kind": write(here / "old.h5", b"HDF"),
-        "model-npz-cut-short": write(here / "half.npz", shipped[: len(shipped) // 2]),
+        "model-npz-cut-short": write(here / "half.npz", whole[: len(whole) // 2]),
         "model-of-other-network": here / "other.npz",
         "model-tflite-broken": write(here / "broken.tflite", b"TFL?" * 64),
     }

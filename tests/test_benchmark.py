@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from segcore import benchmark, cli, export, models, tflite
+from segcore import benchmark, cli, export, tflite
 from segcore.data import toy, voc
+from segcore.models import deeplab
 
 
 class Clock:
@@ -59,7 +60,7 @@ def test_bad_arguments(runs, rounds, reference, said):
 
 @pytest.fixture(scope="module")
 def small():
-    return models.deeplab_v3_plus(65, 21, 8, 1, models.Wiring(width=0.35))
+    return deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import export, models
+from segcore import export
 from segcore._keras import keras
 from segcore.data.images import signed
+from segcore.models import pretrained
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -95,7 +96,7 @@ def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
 def test_averages_gives_batch_norms_the_statistics_it_is_asked_for(experiment):
     averages = experiment("averages")
     images = np.random.default_rng(0).uniform(-1, 1, (10, 65, 65, 3)).astype(np.float32)
-    network = models.pretrained(65)
+    network = pretrained.load(65)
     before, wanted = network(images).numpy(), averages.behind_norms(network, images)
     for name in ("block_1_project", "aspp0", "decoder1_pointwise"):
         kernel = network.get_layer(name).kernel

@@ -7,9 +7,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from segcore import affine, checkpoint, export, models, ptq, runtime, tflite
+from segcore import affine, export, ptq, runtime, shipped, tflite
 from segcore.data import voc
 from segcore.data.images import letterbox
+from segcore.models import checkpoint, deeplab
 
 SIZE = 129
 PHOTOS = {
@@ -30,8 +31,8 @@ LIMITS = {  # MiB, share of pixels changed, largest difference between scores, I
 
 @pytest.fixture(scope="session")
 def network():
-    network = models.deeplab_v3_plus(SIZE, batch_size=1)
-    checkpoint.load_weights(network, models.SHIPPED)
+    network = deeplab.deeplab_v3_plus(SIZE, batch_size=1)
+    checkpoint.load_weights(network, shipped.FLOAT)
     return network
 
 
@@ -112,7 +113,7 @@ def test_kernels_are_stored_as_promised(contents):
 
 
 def test_multiply_adds_are_counted_like_the_networks(network, contents):
-    from segcore import cost
+    from segcore.models import cost
 
     counted = sum(operator.macs for operator in tflite.operators(contents["int8"]))
     assert counted == cost.total(cost.layer_costs(network))[1]
@@ -133,7 +134,7 @@ def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_
 
 
 def test_float_interface(calibration):
-    small = models.deeplab_v3_plus(65, 21, 8, 1, models.Wiring(width=0.35))
+    small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
     operators = tflite.operators(export.convert(small, "int8", calibration, "float32"))
     assert (operators[0].inputs, operators[-1].output) == (("float32",), "float32")
     assert not [o for o in operators if o.in_float]  # changes of type at the two ends, no more
@@ -184,7 +185,7 @@ def test_corrected_biases_bring_the_means_back(contents, calibration):
 
 
 def test_files_of_two_networks_are_not_compared(contents):
-    small = export.convert(_fixed(models.deeplab_v3(65, filters=8)), "float32")
+    small = export.convert(_fixed(deeplab.deeplab_v3(65, filters=8)), "float32")
     for wrong in (ptq.signal_to_noise, ptq.correct_bias):
         with pytest.raises(ValueError, match="different operators"):
             wrong(small, contents["int8"], [np.zeros((1, SIZE, SIZE, 3), np.float32)])
@@ -235,7 +236,7 @@ def test_bad_arguments(network, arguments, said):
 
 def test_free_batch_is_refused():
     with pytest.raises(ValueError, match=r"takes \(None, 65, 65, 3\).*batch_size=1"):
-        export.convert(models.deeplab_v3_plus(65), "float32")
+        export.convert(deeplab.deeplab_v3_plus(65), "float32")
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from segcore import fast, models
+from segcore import fast
 from segcore._keras import keras
 from segcore.data import toy
+from segcore.models import deeplab
 
 layers = keras.layers
-NARROW = models.Wiring(width=0.35)
+NARROW = deeplab.Wiring(width=0.35)
 
 
 def scatter(network, seed=0):
@@ -37,7 +38,7 @@ def test_shifted_depthwise_is_the_librarys(side, stride, rate):
 
 
 def test_a_fast_network_has_the_same_names_weights_and_scores():
-    plain = scatter(models.deeplab_v3_plus(65, 5, wiring=NARROW))
+    plain = scatter(deeplab.deeplab_v3_plus(65, 5, wiring=NARROW))
     twin = fast.fast(plain)
     assert [v.path for v in twin.variables] == [v.path for v in plain.variables]
     kinds = {type(layer) for layer in twin.layers}
@@ -49,7 +50,7 @@ def test_a_fast_network_has_the_same_names_weights_and_scores():
 
 
 def test_a_crop_takes_the_rates_of_the_whole_picture():
-    plain = models.deeplab_v3_plus(97, 5, wiring=NARROW)
+    plain = deeplab.deeplab_v3_plus(97, 5, wiring=NARROW)
     crop = fast.fast(plain, rates=(2, 4, 5))
     found = [crop.get_layer(f"aspp{i}_depthwise").dilation_rate for i in (1, 2, 3)]
     assert found == [(2, 2), (4, 4), (5, 5)]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segcore import blocks, checkpoint, export, fakequant, folding, models, qat, runtime, tflite
+from segcore import export, fakequant, folding, qat, runtime, tflite
 from segcore.data.images import letterbox, read_image
+from segcore.models import blocks, checkpoint, deeplab, pretrained
 
 
 def tiny(seed=0, size=17, batch_size=None):
@@ -130,8 +131,8 @@ def test_kernels_have_a_range_for_each_channel_and_keep_their_largest_value(dept
 
 def small(size=65, batch_size=None):
     """A narrow DeepLabV3+ with drawn statistics."""
-    wiring = models.Wiring(width=0.35)
-    return drawn(models.deeplab_v3_plus(size, 5, 16, batch_size, wiring))
+    wiring = deeplab.Wiring(width=0.35)
+    return drawn(deeplab.deeplab_v3_plus(size, 5, 16, batch_size, wiring))
 
 
 @pytest.fixture(scope="module")
@@ -258,9 +259,9 @@ def shipped():
 
     boxes = [letterbox(np.ascontiguousarray(photo), 257)[0]
              for photo in (photos.chelsea(), photos.astronaut(), photos.coffee())]  # fmt: skip
-    folded = folding.fold(models.pretrained(257))
+    folded = folding.fold(pretrained.load(257))
     ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], share=1.0)
-    network = qat.quantise(models.deeplab_v3_plus(257, batch_size=1))
+    network = qat.quantise(deeplab.deeplab_v3_plus(257, batch_size=1))
     checkpoint.load_weights(network, checkpoint.arrays_of(qat.quantise(folded, ranges)))
     qat.round_biases(network)
     network.compile(jit_compile=False)
@@ -333,7 +334,8 @@ ACROSS = """
 import keras, numpy as np, sys
 sys.path.insert(0, "tests")
 import test_qat as t
-from segcore import checkpoint, fakequant, qat
+from segcore import fakequant, qat
+from segcore.models import checkpoint
 import jax, jax.numpy as jnp
 with np.load(sys.argv[1]) as file:
     kept = {key: file[key] for key in file.files}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import export, results, runtime, tflite
+from segcore import export, results, runtime, shipped, tflite
 from segcore._keras import keras
 from segcore.data import voc
 
@@ -133,7 +133,7 @@ def test_ids_that_voc_does_not_have_are_refused(saved):
 @pytest.mark.parametrize("threads", [0, -1])
 def test_too_few_threads_are_not_the_files_fault(threads):
     with pytest.raises(ValueError, match=f"^threads must be 1 or more, not {threads}$"):
-        runtime.load(runtime.PHONE, threads=threads)
+        runtime.load(shipped.PHONE, threads=threads)
 
 
 def test_tflite_input_and_output_types(monkeypatch, tmp_path):

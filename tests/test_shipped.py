@@ -3,22 +3,23 @@
 import pytest
 import skimage.data
 
-from segcore import lean, models, runtime, tflite, training
+from segcore import runtime, shipped, tflite, training
 from segcore.data import voc
+from segcore.models import pretrained
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),
     "person": skimage.data.astronaut(),
     "motorbike": skimage.data.stereo_motorcycle()[0],
 }
-FILES = {"phone": runtime.PHONE, "sharp": runtime.SHARP}
-AGREE = {runtime.PHONE: 0.95, runtime.SHARP: 0.97}  # the astronaut has 0.956 and 0.973
+FILES = {"phone": shipped.PHONE, "sharp": shipped.SHARP}
+AGREE = {shipped.PHONE: 0.95, shipped.SHARP: 0.97}  # the astronaut has 0.956 and 0.973
 
 
 @pytest.fixture(scope="module", params=["phone", "sharp"])
 def shipped(request):
     """(file, the Keras network that it was made from)."""
-    make = {"phone": lambda: models.pretrained(257), "sharp": lean.pretrained}
+    make = {"phone": lambda: pretrained.load(257), "sharp": pretrained.load_lean}
     return FILES[request.param], runtime.wrap(make[request.param](), request.param)
 
 
@@ -43,7 +44,7 @@ def test_agrees_with_its_network(shipped):
 
 
 def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
-    whole, thin = models.pretrained(513), lean.pretrained()
+    whole, thin = pretrained.load(513), pretrained.load_lean()
     assert thin.output_shape == (None, 513, 513, 21)
     assert thin.count_params() < 0.85 * whole.count_params()
     theirs = {variable.path: variable.numpy() for variable in whole.variables}

@@ -16,9 +16,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from segcore import models, training
+from segcore import training
 from segcore._keras import keras
 from segcore.data import toy
+from segcore.models import deeplab
 
 SCRIPT = Path(__file__).with_name("training_job.py")
 JOB = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
@@ -220,7 +221,7 @@ def test_a_run_is_neither_overwritten_nor_taken_for_another(draw, tmp_path):
         training.train(trainer_of(RUN), draw, tmp_path)
     with pytest.raises(ValueError, match=r"was begun as .*'rate': 0.01.* not as .*'rate': 0.02"):
         training.train(trainer_of(replace(RUN, rate=0.02)), draw, tmp_path, resume=True)
-    stranger = training.Trainer(models.deeplab_v3_plus(33, 2, 8), RUN, JOB.objective)
+    stranger = training.Trainer(deeplab.deeplab_v3_plus(33, 2, 8), RUN, JOB.objective)
     with pytest.raises(ValueError, match="saved by another network or optimizer"):
         training.train(stranger, draw, tmp_path, resume=True)
 
@@ -318,8 +319,8 @@ def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches(draw):
 
 
 def test_head_after_encoder_is_the_whole_network():
-    whole = models.deeplab_v3_plus(65, wiring=models.Wiring(width=0.35))
-    encoder, head = training.split(whole)
+    whole = deeplab.deeplab_v3_plus(65, wiring=deeplab.Wiring(width=0.35))
+    encoder, head = deeplab.split(whole)
     images = toy.scenes(2, size=65)[0] / np.float32(127.5) - 1
     features = encoder(images)
     assert [tuple(f.shape[1:3]) for f in features] == [(5, 5), (17, 17)]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import cost
 from segcore.checks import Exercise
+from segcore.models import cost
 
 Depthwise = Callable[[NDArray, NDArray], Any]
 

@@ -133,8 +133,8 @@ def _why_numbers(model: Any) -> str | None:
     """Compares with the library's block under the same random weights."""
     import numpy as np
 
-    from segcore import blocks
     from segcore._keras import keras
+    from segcore.models import blocks
 
     x = keras.Input((8, 8, CHANNELS))
     ours = keras.Model(x, blocks.inverted_residual(x, CHANNELS, 6, 1, 1, "block"))
@@ -160,7 +160,7 @@ def _why_numbers(model: Any) -> str | None:
 
 def _parts() -> tuple[Any, Any]:
     """`blocks` and Keras' layers, imported only when a block is tried: they take seconds."""
-    from segcore import blocks
+    from segcore.models import blocks
 
     return blocks, blocks.layers
 

@@ -164,7 +164,7 @@ def test_another_content_is_another_version(tmp_path):
 
 def test_float16_file_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(vendor_live, "CACHE", tmp_path)
-    sources = ("checkpoint.py", "export.py", "models.py")
+    sources = ("models/checkpoint.py", "models/deeplab.py", "export/convert.py")
     parts = [build_live.CHECKPOINT, *(ROOT / "segcore" / name for name in sources)]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
     ready = tmp_path / f"float16_257_{key}.tflite"

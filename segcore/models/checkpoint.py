@@ -112,39 +112,6 @@ def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> N
         np.savez_compressed(file, **small)
 
 
-def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, np.ndarray]:
-    """DeepLabV3's arrays → arrays of a DeepLabV3+ that starts as an exact copy of it.
-
-    `fresh` are the arrays of the new DeepLabV3+; what V3 lacks is set so that it passes V3's scores
-    through: the atrous branches get zero rows in `concat_projection`, each decoder convolution
-    looks at its centre tap and hands its first channels on. Every ReLU on the way is harmless
-    because the scores it sees are already positive. Taught in chapter 6.
-    """
-    plus = {key: v3.get(key, value).copy() for key, value in fresh.items()}
-    filters = v3["concat_projection/kernel"].shape[-1]
-    kernel = np.zeros_like(fresh["concat_projection/kernel"])
-    kernel[:, :, : 2 * filters] = v3["concat_projection/kernel"]  # pooling and 1×1 come first
-    plus["concat_projection/kernel"] = kernel
-    for name in ("decoder1", "decoder2"):
-        depthwise = np.zeros_like(fresh[f"{name}_depthwise/kernel"])
-        depthwise[1, 1] = 1
-        pointwise = np.zeros_like(fresh[f"{name}_pointwise/kernel"])
-        pointwise[0, 0, :filters] = np.eye(filters)
-        plus[f"{name}_depthwise/kernel"] = depthwise
-        plus[f"{name}_pointwise/kernel"] = pointwise
-        for half in ("depthwise", "pointwise"):
-            _make_identity(plus, f"{name}_{half}_BN")
-    return plus
-
-
-def _make_identity(arrays: dict[str, np.ndarray], norm: str) -> None:
-    """Sets a batch normalisation to pass its input on (its variance makes up for epsilon)."""
-    arrays[f"{norm}/gamma"] = np.ones_like(arrays[f"{norm}/gamma"])
-    arrays[f"{norm}/beta"] = np.zeros_like(arrays[f"{norm}/beta"])
-    arrays[f"{norm}/moving_mean"] = np.zeros_like(arrays[f"{norm}/moving_mean"])
-    arrays[f"{norm}/moving_variance"] = np.full_like(arrays[f"{norm}/moving_variance"], 1 - 1e-3)
-
-
 def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, Any]) -> None:
     for key in [*variables, *arrays]:
         if key not in arrays:

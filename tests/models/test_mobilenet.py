@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from segcore import checkpoint, models
 from segcore._keras import keras
+from segcore.models import checkpoint, mobilenet
 
 SIZE = 64
 
@@ -40,7 +40,7 @@ def _features(model):
 @pytest.mark.parametrize("width", [0.35, 0.5, 1.0, 1.4])
 def test_equals_keras_at_every_width(width):
     theirs = keras.applications.MobileNetV2((SIZE, SIZE, 3), alpha=width, weights=None)
-    ours = models.mobilenet_v2_classifier(SIZE, width)
+    ours = mobilenet.mobilenet_v2_classifier(SIZE, width)
     _share_weights(ours, theirs)
     assert ours.count_params() == theirs.count_params()
     x = np.random.default_rng(1).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype("float32")
@@ -54,7 +54,7 @@ def test_equals_keras_at_every_width(width):
 def test_equals_keras_without_top_at_an_odd_size():
     theirs = keras.applications.MobileNetV2((65, 65, 3), weights=None, include_top=False)
     images = keras.Input((65, 65, 3))
-    ours = keras.Model(images, models.mobilenet_v2(images, output_stride=32))
+    ours = keras.Model(images, mobilenet.mobilenet_v2(images, output_stride=32))
     theirs = keras.Model(theirs.input, theirs.get_layer("block_16_project_BN").output)
     _share_weights(ours, theirs)
     x = np.random.default_rng(1).uniform(-1, 1, (1, 65, 65, 3)).astype("float32")
@@ -64,20 +64,20 @@ def test_equals_keras_without_top_at_an_odd_size():
 
 
 def test_published_parameter_counts():
-    network = models.mobilenet_v2_classifier(SIZE)
+    network = mobilenet.mobilenet_v2_classifier(SIZE)
     assert network.count_params() == 3_538_984
     assert network.count_params() - network.get_layer("predictions").count_params() == 2_257_984
 
 
 def test_only_the_first_block_of_a_row_strides_and_ten_blocks_add_their_input():
-    network = models.mobilenet_v2_classifier(224)
+    network = mobilenet.mobilenet_v2_classifier(224)
     sides = [network.get_layer(f"block_{n}_expand").input.shape[1] for n in range(1, 17)]
     assert sides == [112, 56, 56, 28, 28, 28, 14, 14, 14, 14, 14, 14, 14, 7, 7, 7]
     assert sum(type(layer).__name__ == "Add" for layer in network.layers) == 10
 
 
 def test_thin_ends_are_linear():
-    network = models.mobilenet_v2_classifier(SIZE)
+    network = mobilenet.mobilenet_v2_classifier(SIZE)
     for layer in network.layers:
         if layer.name.endswith("_project_BN"):
             followers = [node.operation for node in layer._outbound_nodes]
@@ -90,12 +90,12 @@ def test_thin_ends_are_linear():
     [(32, 0.35, 16), (16, 0.35, 8), (24, 0.35, 8), (32, 0.5, 16), (24, 0.5, 16), (320, 1.4, 448)],
 )
 def test_width_rounds_to_multiples_of_eight(channels, width, published):
-    assert models.scale_channels(channels, width) == published
+    assert mobilenet.scale_channels(channels, width) == published
 
 
 def test_refuses_bad_width_and_stride():
     images = keras.Input((65, 65, 3))
     with pytest.raises(ValueError, match="width must be positive, not -1"):
-        models.mobilenet_v2(images, 32, width=-1)
+        mobilenet.mobilenet_v2(images, 32, width=-1)
     with pytest.raises(ValueError, match="8, 16 or 32, not 4"):
-        models.mobilenet_v2(images, 4)
+        mobilenet.mobilenet_v2(images, 4)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from segcore import blocks
 from segcore._keras import keras
+from segcore.models import blocks
 
 RNG = np.random.default_rng(0)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from segcore import checkpoint, lean, models, prune, runtime
+from segcore import runtime, shipped
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.models import checkpoint, deeplab, pruning, surgery
 
 SMALL = 65  # five cells at stride 16: the smallest map that the rates 1, 2, 3 fit on
 
@@ -28,15 +29,15 @@ def random_arrays(model, seed=0):
 
 def as_plus(v3, size):
     """A DeepLabV3+ of random weights that surgery makes a copy of the network `v3`."""
-    plus = models.deeplab_v3_plus(size)
+    plus = deeplab.deeplab_v3_plus(size)
     fresh = random_arrays(plus, seed=1)
-    checkpoint.load_weights(plus, checkpoint.deeplab_v3_as_plus(checkpoint.arrays_of(v3), fresh))
+    checkpoint.load_weights(plus, surgery.deeplab_v3_as_plus(checkpoint.arrays_of(v3), fresh))
     return plus
 
 
 @pytest.mark.parametrize("size", [SMALL, 97])
 def test_surgery_copies_any_deeplab_v3(size):
-    v3 = models.deeplab_v3(size, two_steps=True)
+    v3 = deeplab.deeplab_v3(size, two_steps=True)
     checkpoint.load_weights(v3, random_arrays(v3))
     x = np.random.default_rng(2).uniform(-1, 1, (2, size, size, 3)).astype("float32")
     expected, copied = v3(x).numpy(), as_plus(v3, size)(x).numpy()
@@ -46,7 +47,7 @@ def test_surgery_copies_any_deeplab_v3(size):
 
 
 def test_surgery_gives_the_same_masks_on_photos(shared):
-    v3 = models.deeplab_v3(257, two_steps=True)
+    v3 = deeplab.deeplab_v3(257, two_steps=True)
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     first, second = runtime.wrap(v3, "v3"), runtime.wrap(as_plus(v3, 257), "v3+")
     for photo, label in voc.file_pairs(shared / "voc")[:3]:
@@ -58,10 +59,10 @@ def test_surgery_gives_the_same_masks_on_photos(shared):
 
 
 def test_surgery_leaves_the_arrays_it_is_given_alone():
-    given = random_arrays(models.deeplab_v3(SMALL))
-    fresh = random_arrays(models.deeplab_v3_plus(SMALL), seed=1)
+    given = random_arrays(deeplab.deeplab_v3(SMALL))
+    fresh = random_arrays(deeplab.deeplab_v3_plus(SMALL), seed=1)
     before = [{key: array.copy() for key, array in side.items()} for side in (given, fresh)]
-    plus = checkpoint.deeplab_v3_as_plus(given, fresh)
+    plus = surgery.deeplab_v3_as_plus(given, fresh)
     assert set(plus) == set(fresh)
     plus["concat_projection/kernel"] += 1
     plus["Conv1/kernel"] += 1
@@ -71,25 +72,27 @@ def test_surgery_leaves_the_arrays_it_is_given_alone():
 
 def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
     """The same arrays, zeroed in the whole network and cut away in the lean one."""
-    plus = models.deeplab_v3_plus(SMALL)
+    plus = deeplab.deeplab_v3_plus(SMALL)
     arrays, random = random_arrays(plus), np.random.default_rng(3)
     deep = "decoder1_depthwise_BN"  # positive, so that its ReLU may as well come before enlarging
     arrays[f"{deep}/gamma"][:256] *= 0.02
     arrays[f"{deep}/beta"][:256] = 3
     before = {key: array.copy() for key, array in arrays.items()}
     widths = {"concat": 1280, "decoder2_depthwise_relu": 256}
-    moments = {name: prune.Moments.of([abs(random.normal(size=(3 * wide, wide)))])
+    moments = {name: pruning.Moments.of([abs(random.normal(size=(3 * wide, wide)))])
                for name, wide in widths.items()}  # fmt: skip
-    filters = lean.FILTERS
-    thin = lean.deeplab_lean(SMALL)
-    checkpoint.load_weights(thin, lean.from_plus(arrays, moments, filters))
+    filters = deeplab.LEAN_FILTERS
+    thin = deeplab.deeplab_lean(SMALL)
+    checkpoint.load_weights(thin, surgery.lean_from_plus(arrays, moments, filters))
     assert all(np.array_equal(array, before[key]) for key, array in arrays.items())
 
     near = np.arange(512)
-    silenced = prune.without(lean.centred(arrays), "concat_projection", moments["concat"], near)
+    silenced = pruning.remove_channels(
+        surgery.centre_kernels(arrays), "concat_projection", moments["concat"], near
+    )
     second = moments["decoder2_depthwise_relu"]
-    kept = prune.least_missed(arrays["decoder2_pointwise/kernel"][0, 0], second, filters)
-    silenced = prune.without(silenced, "decoder2_pointwise", second, kept)
+    kept = pruning.optimal_brain_surgeon(arrays["decoder2_pointwise/kernel"][0, 0], second, filters)
+    silenced = pruning.remove_channels(silenced, "decoder2_pointwise", second, kept)
     checkpoint.load_weights(plus, silenced)
     x = random.uniform(-1, 1, (2, SMALL, SMALL, 3)).astype("float32")
     expected, found = plus(x).numpy(), thin(x).numpy()
@@ -98,7 +101,7 @@ def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
 
 
 def test_the_papers_maps():
-    network = models.deeplab_v3_plus(224, wiring=models.PAPER)
+    network = deeplab.deeplab_v3_plus(224, wiring=deeplab.PAPER)
 
     def shape(name):
         return network.get_layer(name).output.shape[1:]
@@ -115,17 +118,17 @@ def test_the_papers_maps():
 @pytest.mark.parametrize(
     ("size", "wiring", "channels"),
     [
-        (SMALL, models.Wiring(decoder=False), 320),
-        (SMALL, models.Wiring(output_stride=8, width=0.35), 112),
-        (129, models.Wiring(output_stride=32), 320),
-        (129, models.Wiring(output_stride=32, decoder=False), 320),
-        (SMALL, models.Wiring(width=1.4, rates=(1, 2, 4)), 448),
-        (64, models.Wiring(aligned=False, rates=(1, 2, 3)), 320),
+        (SMALL, deeplab.Wiring(decoder=False), 320),
+        (SMALL, deeplab.Wiring(output_stride=8, width=0.35), 112),
+        (129, deeplab.Wiring(output_stride=32), 320),
+        (129, deeplab.Wiring(output_stride=32, decoder=False), 320),
+        (SMALL, deeplab.Wiring(width=1.4, rates=(1, 2, 4)), 448),
+        (64, deeplab.Wiring(aligned=False, rates=(1, 2, 3)), 320),
     ],
     ids=str,
 )
 def test_every_wiring_answers_at_the_size_of_its_input(size, wiring, channels):
-    network = models.deeplab_v3_plus(size, num_classes=5, filters=32, wiring=wiring)
+    network = deeplab.deeplab_v3_plus(size, num_classes=5, filters=32, wiring=wiring)
     cells = -(-size // wiring.output_stride)
     assert network.get_layer("block_16_project").output.shape[1:] == (cells, cells, channels)
     x = np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32")
@@ -137,38 +140,38 @@ def test_every_wiring_answers_at_the_size_of_its_input(size, wiring, channels):
 @pytest.mark.parametrize(
     ("size", "wiring", "words"),
     [
-        (512, models.Wiring(), r"size must be 16k\+1 .* not 512; try 497"),
-        (49, models.Wiring(output_stride=32), r"size must be 32k\+1 .* not 49"),
-        (100, models.Wiring(aligned=False), r"size must be 16k or 16k\+1, at least 32, not 100"),
-        (257, models.Wiring(rates=(6, 12, 18)), r"rates \(6, 12, 18\) .* a map of 17×17 cells"),
-        (97, models.Wiring(output_stride=12), "output_stride must be 8, 16 or 32, not 12"),
-        (SMALL, models.Wiring(width=0), "width must be positive, not 0"),
-        (SMALL, models.Wiring(width=-0.5), "width must be positive, not -0.5"),
+        (512, deeplab.Wiring(), r"size must be 16k\+1 .* not 512; try 497"),
+        (49, deeplab.Wiring(output_stride=32), r"size must be 32k\+1 .* not 49"),
+        (100, deeplab.Wiring(aligned=False), r"size must be 16k or 16k\+1, at least 32, not 100"),
+        (257, deeplab.Wiring(rates=(6, 12, 18)), r"rates \(6, 12, 18\) .* a map of 17×17 cells"),
+        (97, deeplab.Wiring(output_stride=12), "output_stride must be 8, 16 or 32, not 12"),
+        (SMALL, deeplab.Wiring(width=0), "width must be positive, not 0"),
+        (SMALL, deeplab.Wiring(width=-0.5), "width must be positive, not -0.5"),
     ],
     ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else None,
 )
 def test_refuses(size, wiring, words):
     with pytest.raises(ValueError, match=words):
-        models.deeplab_v3_plus(size, wiring=wiring)
+        deeplab.deeplab_v3_plus(size, wiring=wiring)
 
 
 @pytest.mark.parametrize(
     ("wiring", "words"),
     [
         (
-            models.Wiring(width=0.5),
+            deeplab.Wiring(width=0.5),
             r"Conv1/kernel differs in shape: \(3, 3, 3, 32\) in the file, \(3, 3, 3, 16\) in the",
         ),
-        (models.Wiring(decoder=False), "low_projection/kernel has no place in this model"),
+        (deeplab.Wiring(decoder=False), "low_projection/kernel has no place in this model"),
     ],
 )
 def test_weights_that_do_not_fit_name_the_layer(wiring, words):
-    network = models.deeplab_v3_plus(SMALL, wiring=wiring)
+    network = deeplab.deeplab_v3_plus(SMALL, wiring=wiring)
     with pytest.raises(ValueError, match=words):
-        checkpoint.load_weights(network, models.SHIPPED)
+        checkpoint.load_weights(network, shipped.FLOAT)
 
 
 def test_weights_of_a_deeplab_v3_lack_the_decoder():
-    arrays = random_arrays(models.deeplab_v3(SMALL))
+    arrays = random_arrays(deeplab.deeplab_v3(SMALL))
     with pytest.raises(ValueError, match="aspp1_depthwise/kernel is missing"):
-        checkpoint.load_weights(models.deeplab_v3_plus(SMALL), arrays)
+        checkpoint.load_weights(deeplab.deeplab_v3_plus(SMALL), arrays)

@@ -1,30 +1,17 @@
-"""MobileNetV2 from its table, and DeepLabV3 and V3+ on top of it."""
+"""DeepLabV3, DeepLabV3+ and its lean variant on MobileNetV2."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from segcore import blocks
 from segcore._keras import keras
-from segcore.checkpoint import load_weights
 from segcore.data.voc import NUM_CLASSES
+from segcore.models import blocks
+from segcore.models.mobilenet import LOW_LEVEL, check_stride, mobilenet_v2
 
 layers = keras.layers
 
-# Sandler et al. 2018, Table 2 (the course paper's Table 1): expansion t, channels c, repeats n,
-# stride s of the first repeat.
-MOBILENET_V2 = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-LOW_LEVEL = "block_3_expand_relu"  # the last layer at stride 4: 144 channels at width 1
-SHIPPED = Path(__file__).parent / "weights" / "deeplabv3plus_mnv2_voc.npz"
+LEAN_FILTERS = 224  # of the decoder's first convolution
 
 
 @dataclass(frozen=True)
@@ -44,59 +31,6 @@ class Wiring:
 
 
 PAPER = Wiring(output_stride=32, aligned=False)  # at size 224: 7×7×320 joins 56×56×144
-
-
-def mobilenet_v2(
-    x: keras.KerasTensor, output_stride: int = 16, width: float = 1.0
-) -> keras.KerasTensor:
-    """Images (B, S, S, 3) in [-1, 1] → features (B, s, s, 320·width), a cell per `output_stride`.
-
-    Layer names are those of `keras.applications.MobileNetV2`. Where the table asks for a stride
-    beyond `output_stride` (32, 16 or 8), the stride is dropped and later kernels are spread by an
-    atrous rate instead, so the same weights see the same distances. Taught in chapter 4.
-    """
-    _check_stride(output_stride)
-    filters = scale_channels(32, width)
-    x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
-    x = blocks.normalise(x, "bn_Conv1", "relu6")
-    reached, rate, number = 2, 1, 0
-    for expansion, channels, repeats, first_stride in MOBILENET_V2:
-        for repeat in range(repeats):
-            wanted = first_stride if repeat == 0 else 1
-            stride = wanted if reached * wanted <= output_stride else 1
-            name = f"block_{number}" if number else "expanded_conv"
-            filters = scale_channels(channels, width)
-            x = blocks.inverted_residual(x, filters, expansion, stride, rate, name)
-            reached, rate, number = reached * stride, rate * wanted // stride, number + 1
-    return x
-
-
-def mobilenet_v2_classifier(
-    size: int = 224, width: float = 1.0, num_classes: int = 1000
-) -> keras.Model:
-    """MobileNetV2 with its top: images (B, size, size, 3) in [-1, 1] → probabilities (B, classes).
-
-    The whole of Table 2, as trained on ImageNet. Taught in chapter 4.
-    """
-    images = keras.Input((size, size, 3), name="image")
-    x = mobilenet_v2(images, 32, width)
-    x = layers.Conv2D(scale_channels(1280, max(width, 1.0)), 1, use_bias=False, name="Conv_1")(x)
-    x = layers.BatchNormalization(epsilon=blocks.BN_EPSILON, name="Conv_1_bn")(x)
-    x = layers.ReLU(6.0, name="out_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="global_average_pooling2d")(x)
-    x = layers.Dense(num_classes, activation="softmax", name="predictions")(x)
-    return keras.Model(images, x, name="mobilenet_v2")
-
-
-def scale_channels(channels: int, width: float) -> int:
-    """`channels`·`width` rounded to a multiple of 8, at least 8, never more than 10 % lower.
-
-    The rounding of the authors' code, which the published parameter counts rest on.
-    """
-    if width <= 0:
-        raise ValueError(f"width must be positive, not {width}")
-    scaled = max(8, int(channels * width + 4) // 8 * 8)
-    return scaled + 8 if scaled < 0.9 * channels * width else scaled
 
 
 def deeplab_v3(
@@ -150,6 +84,34 @@ def deeplab_v3_plus(
     return keras.Model(images, x, name="deeplab_v3_plus")
 
 
+def deeplab_lean(
+    size: int = 513,
+    num_classes: int = NUM_CLASSES,
+    filters: int = LEAN_FILTERS,
+    batch_size: int | None = None,
+) -> keras.Model:
+    """DeepLabV3+ without what the shipped one hardly uses: images → logits, both `size`×`size`.
+
+    ASPP has no atrous branches. The decoder's first separable convolution, of `filters` channels,
+    treats deep and low-level features apart before it adds them up: the deep ones then need not be
+    enlarged first, which spares fifteen of sixteen cells. `surgery.lean_from_plus` makes its first weights.
+    """
+    images = image_input(size, 16, True, batch_size)
+    x = mobilenet_v2(images)
+    low = keras.Model(images, x).get_layer(LOW_LEVEL).output
+    x = blocks.aspp(x, 256, rates=())
+    x = blocks.depthwise(x, "decoder1_deep")
+    x = layers.Conv2D(filters, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
+    x = blocks.upsample_aligned(x, 4, "encoder")
+    low = blocks.depthwise(blocks.convolution(low, 48, "low_projection"), "decoder1_low")
+    low = layers.Conv2D(filters, 1, name="decoder1_low_pointwise")(low)
+    x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
+    x = blocks.separable_convolution(x, 256, "decoder2")
+    x = layers.Conv2D(num_classes, 1, name="logits")(x)
+    x = blocks.upsample_aligned(x, 4, "logits", late=True)
+    return keras.Model(images, x, name="deeplab_lean")
+
+
 def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
     """Rates of the three atrous branches: 6, 12, 18 at 513 and stride 16; they scale with the map.
 
@@ -160,17 +122,14 @@ def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
     return unit, min(2 * unit, longest), min(3 * unit, longest)
 
 
-def pretrained(
-    size: int = 513, weights: str | Path = SHIPPED, batch_size: int | None = None
-) -> keras.Model:
-    """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict.
+def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """DeepLabV3+ → (encoder, head): images → [features, low-level features] → logits.
 
-    Phone and quality sizes share nearly all weights; batch norm and depthwise kernels
-    are each size's own where the file has them (`checkpoint.for_size`). Set `batch_size` to export.
+    A frozen encoder's features can be computed once and kept: then only the head is trained, in
+    minutes on a CPU, as the course paper did.
     """
-    model = deeplab_v3_plus(size, batch_size=batch_size)
-    load_weights(model, weights)
-    return model
+    inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
+    return keras.Model(network.input, inside), keras.Model(inside, network.output)
 
 
 def _decode(x: keras.KerasTensor, low: keras.KerasTensor, filters: int) -> keras.KerasTensor:
@@ -194,7 +153,7 @@ def image_input(
     size: int, output_stride: int, aligned: bool, batch_size: int | None
 ) -> keras.KerasTensor:
     """The input of a square network; ValueError for a size that its strides do not divide."""
-    _check_stride(output_stride)
+    check_stride(output_stride)
     least = 2 * output_stride + 1
     if aligned and (size % output_stride != 1 or size < least):
         fits = max(size - 1, 2 * output_stride) // output_stride * output_stride + 1
@@ -207,8 +166,3 @@ def image_input(
             f"size must be {output_stride}k or {output_stride}k+1, at least {least - 1}, not {size}"
         )
     return keras.Input((size, size, 3), batch_size=batch_size, name="image")
-
-
-def _check_stride(output_stride: int) -> None:
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from segcore import lean, prune
+from segcore.models import pruning, surgery
 
 
 def moments_of(rows):
-    return prune.Moments.of([rows[: len(rows) // 3], rows[len(rows) // 3 :]])
+    return pruning.Moments.of([rows[: len(rows) // 3], rows[len(rows) // 3 :]])
 
 
 def varied(channels, rows=4000, seed=0):
@@ -28,11 +28,11 @@ def output_error(rows, kernel, kept):
 
 def test_moments_are_those_of_all_rows():
     rows = varied(5).reshape(40, 10, 10, 5)
-    found = prune.Moments.of(iter(rows))
+    found = pruning.Moments.of(iter(rows))
     np.testing.assert_allclose(found.mean, rows.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(found.covariance, np.cov(rows.reshape(-1, 5).T, ddof=0), rtol=1e-4)
     with pytest.raises(ValueError, match="batches is empty; give"):
-        prune.Moments.of([])
+        pruning.Moments.of([])
 
 
 def test_one_after_the_other_as_if_each_had_been_tried():
@@ -45,17 +45,17 @@ def test_one_after_the_other_as_if_each_had_been_tried():
                 ([c for c in left if c != out] for out in left),
                 key=lambda kept: output_error(rows, kernel, kept),
             )
-        assert prune.least_missed(kernel, moments_of(rows), 5).tolist() == left
+        assert pruning.optimal_brain_surgeon(kernel, moments_of(rows), 5).tolist() == left
 
 
 def test_the_dead_go_first_and_all_may_stay():
     rows, kernel = varied(6), np.random.default_rng(0).normal(size=(6, 2))
     rows[:, 4] = 0
-    assert prune.least_missed(kernel, moments_of(rows), 5).tolist() == [0, 1, 2, 3, 5]
-    assert prune.least_missed(kernel, moments_of(rows), 6).tolist() == list(range(6))
+    assert pruning.optimal_brain_surgeon(kernel, moments_of(rows), 5).tolist() == [0, 1, 2, 3, 5]
+    assert pruning.optimal_brain_surgeon(kernel, moments_of(rows), 6).tolist() == list(range(6))
     still = np.ones((100, 3), "f4")
     with pytest.raises(ValueError, match="no channel varies; take them of several photos"):
-        prune.least_missed(np.ones((3, 2)), prune.Moments.of([still]), 2)
+        pruning.optimal_brain_surgeon(np.ones((3, 2)), pruning.Moments.of([still]), 2)
 
 
 def test_better_than_going_by_size():
@@ -65,7 +65,9 @@ def test_better_than_going_by_size():
         kernel = np.random.default_rng(seed).normal(size=(24, 4))
         loudness = rows.std(0) * np.linalg.norm(kernel, axis=1)
         sizes += output_error(rows, kernel, np.sort(np.argsort(-loudness)[:12]))
-        ours += output_error(rows, kernel, prune.least_missed(kernel, moments_of(rows), 12))
+        ours += output_error(
+            rows, kernel, pruning.optimal_brain_surgeon(kernel, moments_of(rows), 12)
+        )
     assert ours < 0.95 * sizes
 
 
@@ -75,10 +77,10 @@ def test_copies_go_and_nothing_is_lost():
     kernel = random.normal(size=(1, 1, 9, 4)).astype("f4")
     arrays = {"mix/kernel": kernel, "mix_BN/moving_mean": np.zeros(4, "f4"), "other": kernel}
     moments = moments_of(rows)
-    kept = prune.least_missed(kernel[0, 0], moments, 6)
+    kept = pruning.optimal_brain_surgeon(kernel[0, 0], moments, 6)
     assert len(kept) == 6
     assert {c % 6 for c in kept.tolist()} == set(range(6))  # one of each pair
-    less = prune.without(arrays, "mix", moments, kept)
+    less = pruning.remove_channels(arrays, "mix", moments, kept)
     assert less["mix/kernel"].shape == kernel.shape and less["other"] is kernel
     assert not less["mix/kernel"][:, :, np.setdiff1d(np.arange(9), kept)].any()
     new = rows @ less["mix/kernel"][0, 0] - less["mix_BN/moving_mean"]
@@ -89,14 +91,14 @@ def test_copies_go_and_nothing_is_lost():
 @pytest.mark.parametrize("keep", [0, 4])
 def test_keep_within_reason(keep):
     with pytest.raises(ValueError, match=f"keep must be between 1 and 3, not {keep}"):
-        prune.least_missed(np.ones((3, 2)), moments_of(varied(3)), keep)
+        pruning.optimal_brain_surgeon(np.ones((3, 2)), moments_of(varied(3)), keep)
 
 
 def test_centred_kernels_weigh_a_constant_map_as_before():
     plus = {"decoder1_depthwise/kernel": np.random.default_rng(0).normal(size=(3, 3, 10, 1)),
             "concat_projection/kernel": np.zeros((1, 1, 5, 8))}  # fmt: skip
     before = plus["decoder1_depthwise/kernel"].copy()
-    after = lean.centred(plus)["decoder1_depthwise/kernel"]
+    after = surgery.centre_kernels(plus)["decoder1_depthwise/kernel"]
     np.testing.assert_allclose(after.sum((0, 1)), before.sum((0, 1)))
     assert np.count_nonzero(after[:, :, :8]) == 8 and (after[1, 1, :8] != 0).all()
     assert (after[:, :, 8:] == before[:, :, 8:]).all()  # low-level features are looked around in

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from segcore import blocks, checkpoint, models
+from segcore import shipped
 from segcore._keras import keras
+from segcore.models import blocks, checkpoint, deeplab, mobilenet, pretrained
 
 
 @pytest.fixture(scope="module")
 def network():
-    return models.pretrained(65)
+    return pretrained.load(65)
 
 
 def test_parameters_and_shape(network):
@@ -19,7 +20,7 @@ def test_parameters_and_shape(network):
 
 def test_backbone_equals_keras_applications():
     images = keras.Input((65, 65, 3))
-    ours = keras.Model(images, models.mobilenet_v2(images, output_stride=32))
+    ours = keras.Model(images, mobilenet.mobilenet_v2(images, output_stride=32))
     theirs = keras.applications.MobileNetV2((65, 65, 3), weights=None, include_top=False)
     theirs = keras.Model(theirs.input, theirs.get_layer("block_16_project_BN").output)
     random = np.random.default_rng(0)
@@ -61,8 +62,8 @@ def test_late_rounding_errs_the_other_way():
 
 def test_atrous_backbone_sees_what_the_strided_one_sees():
     images = keras.Input((129, 129, 3))
-    coarse = keras.Model(images, models.mobilenet_v2(images, 32))
-    fine = keras.Model(images, models.mobilenet_v2(images, 16))
+    coarse = keras.Model(images, mobilenet.mobilenet_v2(images, 32))
+    fine = keras.Model(images, mobilenet.mobilenet_v2(images, 16))
     fine.set_weights(coarse.get_weights())
     x = np.random.default_rng(0).uniform(-1, 1, (1, 129, 129, 3)).astype("float32")
     a, b = coarse.predict_on_batch(x), fine.predict_on_batch(x)
@@ -72,7 +73,7 @@ def test_atrous_backbone_sees_what_the_strided_one_sees():
 
 def test_weights_survive_a_round_trip(network, tmp_path):
     checkpoint.save_weights(network, tmp_path / "w.npz")
-    again = models.deeplab_v3_plus(65)
+    again = deeplab.deeplab_v3_plus(65)
     checkpoint.load_weights(again, tmp_path / "w.npz")
     x = np.ones((1, 65, 65, 3), "float32")
     np.testing.assert_array_equal(network.predict_on_batch(x), again.predict_on_batch(x))
@@ -81,14 +82,14 @@ def test_weights_survive_a_round_trip(network, tmp_path):
 @pytest.mark.parametrize("size", [512, 224, 17, 0])
 def test_size_must_be_16k_plus_1(size):
     with pytest.raises(ValueError, match="16k\\+1"):
-        models.deeplab_v3_plus(size)
+        deeplab.deeplab_v3_plus(size)
 
 
 def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
-    arrays = dict(checkpoint.read_weights(models.SHIPPED))
+    arrays = dict(checkpoint.read_weights(shipped.FLOAT))
     arrays["logits/bias"] = np.zeros(11)
     checkpoint.write_weights(arrays, tmp_path / "eleven.npz")
-    model = models.deeplab_v3_plus(33)
+    model = deeplab.deeplab_v3_plus(33)
     before = model.get_layer("Conv1").get_weights()[0]
     with pytest.raises(ValueError, match=r"logits/bias .*\(11,\) in the file, \(21,\)"):
         checkpoint.load_weights(model, tmp_path / "eleven.npz")
@@ -100,12 +101,12 @@ def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
 
 
 def test_a_file_may_hold_layers_of_its_own_for_a_second_size(tmp_path):
-    arrays = checkpoint.arrays_of(models.deeplab_v3_plus(33, wiring=models.Wiring(width=0.35)))
+    arrays = checkpoint.arrays_of(deeplab.deeplab_v3_plus(33, wiring=deeplab.Wiring(width=0.35)))
     kernel = np.full(arrays["aspp2_depthwise/kernel"].shape, 7.0)
     own = {"bn_Conv1_49/gamma": np.full(16, 3.0), "aspp2_depthwise_49/kernel": kernel}
     checkpoint.write_weights(arrays | own, tmp_path / "two.npz")
     for size, expected in ((33, 3.0), (65, 3.0), (81, 1.0)):  # 1.4 × 49 = 68.6
-        model = models.deeplab_v3_plus(size, wiring=models.Wiring(width=0.35))
+        model = deeplab.deeplab_v3_plus(size, wiring=deeplab.Wiring(width=0.35))
         checkpoint.load_weights(model, tmp_path / "two.npz")
         assert (model.get_layer("bn_Conv1").get_weights()[0] == expected).all(), size
         assert (model.get_layer("aspp2_depthwise").get_weights()[0] == 7).all() == (size < 69)
@@ -127,12 +128,12 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
 
 
 def test_rates_shrink_with_the_map():
-    assert models.atrous_rates(513) == (6, 12, 18) and models.atrous_rates(257) == (3, 6, 9)
-    assert models.atrous_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
+    assert deeplab.atrous_rates(513) == (6, 12, 18) and deeplab.atrous_rates(257) == (3, 6, 9)
+    assert deeplab.atrous_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
 
 
 def test_fresh_weights_keep_what_fits_and_draw_the_rest():
-    net = models.deeplab_v3_plus(65, wiring=models.Wiring(width=0.35))
+    net = deeplab.deeplab_v3_plus(65, wiring=deeplab.Wiring(width=0.35))
     given = {"Conv1/kernel": np.full(net.get_layer("Conv1").kernel.shape, 0.5, np.float32)}
     other = {"logits/kernel": np.zeros((1, 1, 3, 3), np.float32)}  # of another network
     weights = checkpoint.fresh(net.variables, given | other, seed=0)

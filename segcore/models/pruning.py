@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.checkpoint import Arrays
+from segcore.models.checkpoint import Arrays
 
 RIDGE = 1e-4  # of the mean variance; channels that always agree have no one best answer
 
@@ -39,7 +39,7 @@ def least_missed(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.int
     One channel after the other goes: the one without which the kernel's sums (before batch norm)
     change least, in mean square, after all that are left have made up for it as well as they can.
     ValueError for a `keep` that is not 1..C. Hassibi & Stork 1993, Optimal Brain Surgeon, applied
-    to channels. `segcore.lean` uses it.
+    to channels. `segcore.models.surgery` uses it.
     """
     if not 0 < keep <= len(kernel):
         raise ValueError(f"keep must be between 1 and {len(kernel)}, not {keep}")

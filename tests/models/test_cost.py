@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from segcore import cost, models
 from segcore._keras import keras
+from segcore.models import cost, deeplab, mobilenet
 
 
 def test_published_counts_of_mobilenet_v2():
-    rows = cost.layer_costs(models.mobilenet_v2_classifier(224))
+    rows = cost.layer_costs(mobilenet.mobilenet_v2_classifier(224))
     parameters, macs = cost.total(rows)
     assert parameters == 3_538_984
     assert macs == pytest.approx(300e6, rel=0.01)  # Sandler et al. 2018, Table 4
 
 
 def test_counts_of_deeplab_v3_plus():
-    rows = cost.layer_costs(models.deeplab_v3_plus(257))
+    rows = cost.layer_costs(deeplab.deeplab_v3_plus(257))
     assert cost.total(rows) == (2_764_357, 1_528_120_112)
     features = [row.macs - row.padded for row in rows if row.name != "logits"]
     assert sum(features) == pytest.approx(1.50e9, rel=0.002)  # without scores and padding
@@ -68,7 +68,7 @@ def test_reach_equals_the_one_found_by_gradient(layers):
 
 def test_reach_of_mobilenet_v2_by_gradient():
     images = keras.Input((641, 641, 3))
-    model = keras.Model(images, models.mobilenet_v2(images))
+    model = keras.Model(images, mobilenet.mobilenet_v2(images))
     for layer in model.layers:  # positive weights, no clipping: nothing may cancel
         layer.set_weights([np.full(w.shape, _share(w), "float32") for w in layer.weights])
     assert _reach_by_gradient(model) == cost.layer_costs(model)[-1].reach == 491
@@ -142,7 +142,7 @@ def test_separable_ratio_equals_the_counted_one():
 
 
 def test_table_ends_with_the_total():
-    text = cost.table(cost.layer_costs(models.deeplab_v3_plus(65)))
+    text = cost.table(cost.layer_costs(deeplab.deeplab_v3_plus(65)))
     assert "decoder1_depthwise" in text and "all" in text
     assert text.splitlines()[-1].split()[:2] == ["total", "2,764,357"]
 
