@@ -1,7 +1,7 @@
 """Whether augmentation on the host starves a training step on the same two cores.
 
 `make bench` runs it; it writes results/augmentation.json. In each round one thread, the one that
-`training.train` draws with, makes 8 views of 385 pixels from photos of 513, and then the real
+`train` draws with, makes 8 views of 385 pixels from photos of 513, and then the real
 network takes a training step on 4 of them; medians over all rounds are compared. The result to
 expect: views come several times as fast as steps use them up.
 """
@@ -11,9 +11,12 @@ import time
 
 import numpy as np
 
-from segcore import losses, results, training
+from segcore import results
 from segcore.data import augment, toy
 from segcore.models import deeplab
+from segcore.training import losses
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer
 
 SIDE, CROP, VIEWS, BATCH, ROUNDS = 513, 385, 8, 4, 6
 
@@ -39,7 +42,7 @@ def objective(call, batch):
 def main() -> None:
     images, masks = toy.scenes(8, SIDE)
     network = deeplab.deeplab_v3_plus(CROP)
-    trainer = training.Trainer(network, training.Run(ROUNDS, 1e-3), objective)
+    trainer = Trainer(network, Run(ROUNDS, 1e-3), objective)
     rng, drawing, stepping = np.random.default_rng(0), [], []
     for number in range(ROUNDS + 1):
         begin = time.perf_counter()

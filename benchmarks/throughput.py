@@ -16,15 +16,18 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")  # comp
 
 import numpy as np
 
-from segcore import fast, losses, results, training
+from segcore import results
 from segcore._keras import keras
 from segcore.data import augment, toy
 from segcore.models import deeplab
+from segcore.training import fast, losses
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer
 
 SIDE, CROP, CLASSES, BATCHES, STEPS = 513, 385, 21, (16, 64), 40
 
 
-def speed(trainer: training.Trainer, photos: tuple, batch: int) -> float:
+def speed(trainer: Trainer, photos: tuple, batch: int) -> float:
     """Images a second over `STEPS` steps of `batch` views, drawn as a real run draws them."""
     import jax
 
@@ -57,7 +60,7 @@ def main() -> None:
     )  # fmt: skip
     keras.config.set_dtype_policy("mixed_bfloat16")
     network = fast.fast(deeplab.deeplab_v3_plus(CROP, CLASSES))
-    trainer = training.Trainer(network, training.Run(STEPS, 1e-4), losses.on_views(CROP))
+    trainer = Trainer(network, Run(STEPS, 1e-4), losses.on_views(CROP))
     found = {f"batch_{batch}": round(speed(trainer, photos, batch), 1) for batch in BATCHES}
     values = {"images_per_second": found, "crop": CROP, "photo": SIDE, "policy": "mixed_bfloat16"}
     print(values)

@@ -28,12 +28,13 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import metrics, results, runtime, shipped, training
+from segcore import metrics, results, runtime, shipped
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
 from segcore.models import checkpoint, deeplab, surgery
 from segcore.models.checkpoint import Arrays
+from segcore.training import runs
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
 Norm = keras.layers.BatchNormalization
@@ -147,7 +148,7 @@ def main(shared: Path) -> None:
     mix("weights", lambda key: 0.5, mend=False)
     mix("weights_mended", lambda key: 0.5)
     mix("weights_mended_75", lambda key: 0.75)
-    mix("encoder_mended_75", lambda key: 0.75 if training.is_encoder(key) else 1.0)
+    mix("encoder_mended_75", lambda key: 0.75 if runs.is_encoder(key) else 1.0)
     print(results.record("averages", values))
 
 

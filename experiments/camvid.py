@@ -35,10 +35,13 @@ from typing import Any
 
 import numpy as np
 
-from segcore import fast, losses, metrics, results, training
+from segcore import metrics, results
 from segcore._keras import keras
 from segcore.data import augment, dataset
 from segcore.models import checkpoint, deeplab
+from segcore.training import fast, losses
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip
@@ -159,9 +162,9 @@ def compete(name: str, doc: str) -> None:
     keras.config.set_dtype_policy("float32")
     plain = fast.fast(deeplab.deeplab_v3_plus(SIZE, len(CLASSES)))
     score = scorer(plain)
-    base = training.Run(budget.trial, RATES[name][0], name, encoder=0.5, l2=1e-4, average=0.995,
+    base = Run(budget.trial, RATES[name][0], name, encoder=0.5, l2=1e-4, average=0.995,
                         every=budget.trial)  # fmt: skip
-    trainer = training.Trainer(net, base, losses.on_views(CROP))
+    trainer = Trainer(net, base, losses.on_views(CROP))
     memory = trainer.memory()
     record: dict[str, Any] = {
         "provenance": results.provenance(device=jax.devices()[0].device_kind),
@@ -169,15 +172,15 @@ def compete(name: str, doc: str) -> None:
         "parameters": net.count_params(), "trials": {}, "final": {}, "histories": {},
     }  # fmt: skip
 
-    def train(run: training.Run, members: int, split: str, folder: str) -> dict[str, Any]:
+    def train(run: Run, members: int, split: str, folder: str) -> dict[str, Any]:
         first = checkpoint.fresh(net.variables, weights, run.seed)
         fresh = {**memory, **{f"network/{path}": array for path, array in first.items()}}
         trainer.restart(run, fresh)
         clock = perf_counter()
         pick = partial(draw, budget, run.seed, data, contents[:members])
         try:
-            rows = training.train(trainer, pick, chosen.out / label / folder, resume=chosen.resume)
-        except training.Diverged as error:
+            rows = train(trainer, pick, chosen.out / label / folder, resume=chosen.resume)
+        except trainer.Diverged as error:
             say(label, run.rate, error)
             return {"miou": 0.0, "diverged": str(error)}
         trainer.publish()

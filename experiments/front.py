@@ -85,9 +85,7 @@ def main(shared):
         paths = {name: shared / file for name, file in GOOGLE.items()}
         segmenters = {name: runtime.load(path) for name, path in paths.items()}
         for size in (257, 513):
-            exact = exact_variants(
-                pretrained.load(size, batch_size=1), calibration, Path(folder)
-            )
+            exact = exact_variants(pretrained.load(size, batch_size=1), calibration, Path(folder))
             paths |= {name: path for name, (path, _) in exact.items()}
             segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
             paths |= thinner_variants(size, Path(folder))

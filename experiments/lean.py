@@ -32,13 +32,16 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import export, losses, metrics, results, shipped, training
+from segcore import export, metrics, results, shipped
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, mobilenet, pretrained, pruning, surgery
+from segcore.training import losses, runs
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, train
 
 BATCH, MOMENTS = 8, 160  # photos in a batch, views for the moments
-RUN = training.Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)
+RUN = Run(400, 3e-4, warmup=20, batch_norm="frozen", average=0.98, log=10, every=200)
 Scores = dict[str, dict[str, float]]
 
 
@@ -171,8 +174,8 @@ def main() -> None:
     print(judged, flush=True)
     _, head = parts(thin)
     judge, draw = judge_of(head, unseen), draws(run.seed, photos, seen)
-    trainer = training.Trainer(head, run, objective)
-    history = training.train(trainer, draw, chosen.out, judge, chosen.resume)
+    trainer = Trainer(head, run, objective)
+    history = train(trainer, draw, chosen.out, judge, chosen.resume)
     learnt = checkpoint.read_weights(chosen.out / "weights.npz")  # the running average
     for variable in head.variables:
         variable.assign(learnt[variable.path])
@@ -186,7 +189,7 @@ def main() -> None:
         "history": history,
     }
     arrays = checkpoint.arrays_of(thin)
-    found = {key: arrays[key] for key in arrays if not training.is_encoder(key)}
+    found = {key: arrays[key] for key in arrays if not runs.is_encoder(key)}
     checkpoint.write_weights(found, chosen.out / "head.npz")
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
         export.write(shipped.LEAN_HEAD, (chosen.out / "head.npz").read_bytes())

@@ -20,10 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from segcore import losses, metrics, results, training
+from segcore import metrics, results
 from segcore._keras import keras
 from segcore.data import toy
 from segcore.models import checkpoint, deeplab, pretrained
+from segcore.training import losses, runs
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, train
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
 TRIAL, FINAL = 100, 200
@@ -35,7 +38,7 @@ def features() -> tuple[keras.Model, dict[str, np.ndarray]]:
     network = deeplab.deeplab_v3_plus(SIZE, filters=64)
     trained = pretrained.load(SIZE)
     for layer in network.layers:
-        if training.is_encoder(layer.name):
+        if runs.is_encoder(layer.name):
             layer.set_weights(trained.get_layer(layer.name).get_weights())
         elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # a few hundred steps are all it has
@@ -72,13 +75,13 @@ def compete(
     name: str, head: keras.Model, data: dict[str, np.ndarray], chosen: argparse.Namespace
 ) -> dict[str, Any]:
     """Three rates, then three seeds of the best one."""
-    base = training.Run(
+    base = Run(
         TRIAL, RATES[name][0], name, warmup=5, l2=1e-4, average=0.9, log=10, seed=chosen.seed
     )
-    trainer = training.Trainer(head, base, objective)
+    trainer = Trainer(head, base, objective)
     memory = trainer.memory()
 
-    def go(run: training.Run) -> dict[str, Any]:
+    def go(run: Run) -> dict[str, Any]:
         first = checkpoint.fresh(head.variables, {}, run.seed)
         named = {f"network/{path}": array for path, array in first.items()}
         trainer.restart(run, {**memory, **named})
@@ -86,7 +89,7 @@ def compete(
         if not chosen.resume:
             (folder / "state.npz").unlink(missing_ok=True)  # an earlier run's; all else may stay
         batches, judge = partial(draw, data, run.seed), partial(score, head, data)
-        rows = training.train(trainer, batches, folder, judge, resume=chosen.resume)
+        rows = train(trainer, batches, folder, judge, resume=chosen.resume)
         print(name, run.rate, "seed", run.seed, {k: round(v, 2) for k, v in rows[-1].items()})
         return {"miou": rows[-1]["miou"], "accuracy": rows[-1]["accuracy"], "history": rows}
 
@@ -107,12 +110,12 @@ def compete(
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", type=Path, default=Path("runs/toy_optimizers"))
-    options.add_argument("--only", choices=training.OPTIMIZERS, help="record nothing")
+    options.add_argument("--only", choices=runs.OPTIMIZERS, help="record nothing")
     options.add_argument("--seed", type=int, default=0, help="the first of the three")
     options.add_argument("--resume", action="store_true", help="go on with what --out holds")
     chosen = options.parse_args()
     head, data = features()
-    names = [chosen.only] if chosen.only else training.OPTIMIZERS
+    names = [chosen.only] if chosen.only else runs.OPTIMIZERS
     values = {name: compete(name, head, data, chosen) for name in names}
     if not chosen.only:
         print(results.record("toy_optimizers", values, seed=chosen.seed))

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import export, folding, losses, metrics, qat, results, runtime, training
+from segcore import export, folding, metrics, qat, results, runtime
 from segcore._keras import keras
 from segcore.data import toy
 from segcore.models import blocks, checkpoint
+from segcore.training import losses
+from segcore.training.trainer import re_estimate
 
 SIZE, BATCH, SEED = 65, 15, 0
 FLOAT_STEPS, QAT_STEPS = 400, 150
@@ -98,7 +100,7 @@ def main():
     model = network()
     rate = keras.optimizers.schedules.CosineDecay(5e-3, FLOAT_STEPS)
     fit(model, losses.cross_entropy, keras.optimizers.Adam(rate), images, masks, FLOAT_STEPS)
-    training.re_estimate(model, [images[i : i + 30] for i in range(0, 300, 30)])
+    re_estimate(model, [images[i : i + 30] for i in range(0, 300, 30)])
     values = {"float32": of_network(model, unseen, truth), "bits": {}}
     print("float32", values["float32"], flush=True)
     folded = folding.fold(model)

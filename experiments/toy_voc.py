@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from segcore import losses, metrics, results, training
+from segcore import metrics, results
 from segcore._keras import keras
 from segcore.data import augment, toy
 from segcore.data.images import signed
 from segcore.models import deeplab
+from segcore.training import losses
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, train
 
 SIZE, TRAIN, VAL, BATCH = 97, 300, 60, 8
 RECIPE = augment.Recipe(scale=(0.7, 1.5))
@@ -70,17 +73,17 @@ def main() -> None:
     chosen = options.parse_args()
     images, masks = toy.scenes(TRAIN + VAL, SIZE)
     unseen = signed(images[TRAIN:])
-    run = training.Run(
+    run = Run(
         chosen.steps, 1e-2, warmup=chosen.steps // 20, l2=1e-4, average=0.95, every=60,
         log=20, seed=chosen.seed,
     )  # fmt: skip
-    trainer = training.Trainer(network(chosen.seed), run, objective)
+    trainer = Trainer(network(chosen.seed), run, objective)
 
     def judge() -> dict[str, float]:
         logits = [np.asarray(trainer.network(part)) for part in np.array_split(unseen, 6)]
         return score(np.concatenate(logits).argmax(-1), masks[TRAIN:])
 
-    rows = training.train(
+    rows = train(
         trainer, lambda step: draw(images, masks, run.seed, step), chosen.out, judge, chosen.resume
     )
     values = {"final": rows[-1], "history": rows, "parameters": trainer.network.count_params(),

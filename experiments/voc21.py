@@ -39,13 +39,16 @@ from PIL import Image
 from tqdm import tqdm
 from voc21_photos import pairs_of
 
-from segcore import losses, metrics, results, training
+from segcore import metrics, results
 from segcore._files import replacing
 from segcore._keras import keras
 from segcore.data import augment, voc
 from segcore.data.dataset import Pair
 from segcore.data.images import PAD, read_image, signed
 from segcore.models import checkpoint, deeplab, surgery
+from segcore.training import losses
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, train
 
 LARGE, SMALL = 513, 257
 BATCH = 16
@@ -55,7 +58,7 @@ SHARES = (0.3, 0.5, 0.7, 0.85, 1.0)
 LETTERBOX, BETWEEN, SQUARE = 0.0, 0.5, 1.0  # how far a photo is stretched to fill the box
 COMMON = (0, 6, 7, 8, 15, 19)  # background, and what the unlabelled photos were collected for
 LIGHT = augment.Recipe(brightness=0.08, contrast=0.2, saturation=0.2)
-RUN = training.Run(900, 1e-3, warmup=45, batch_norm="frozen", average=0.99, log=20, every=300)
+RUN = Run(900, 1e-3, warmup=45, batch_norm="frozen", average=0.99, log=20, every=300)
 GRID = np.arange(0, LARGE, 8) + 0.5  # where the teachers' answer is kept: pixels of the 513 box
 OWN = keras.layers.BatchNormalization | keras.layers.DepthwiseConv2D  # what 257 has for itself
 
@@ -303,10 +306,8 @@ def main() -> None:
     judge = judge_of(net, held)
     start = judge()
     print("v0 at 257:", start)
-    trainer = training.Trainer(net, run, objective)
-    history = training.train(
-        trainer, draws(run.seed, photos), chosen.out, judge, resume=chosen.resume
-    )
+    trainer = Trainer(net, run, objective)
+    history = train(trainer, draws(run.seed, photos), chosen.out, judge, resume=chosen.resume)
     learnt = checkpoint.read_weights(chosen.out / "weights.npz")  # the running average
 
     def mix(share: float) -> None:

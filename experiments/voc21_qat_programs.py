@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import fakequant, folding, losses, qat
+from segcore import fakequant, folding, qat
 from segcore._keras import keras
 from segcore.data import augment, dataset
 from segcore.models import pretrained
+from segcore.training import losses
 
 AVERAGE = 0.998  # memory of the running average, in steps
 RECIPE = augment.Recipe(scale=(0.7, 1.6), corner=0.5)

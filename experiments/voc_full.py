@@ -22,10 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import fast, losses, metrics, training
+from segcore import metrics
 from segcore._keras import keras
 from segcore.data import augment, dataset, voc
 from segcore.models import checkpoint, deeplab
+from segcore.training import fast, losses, runs
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, train
 
 RECIPE = augment.Recipe(scale=(0.5, 2.0))
 
@@ -44,7 +47,7 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
     else:
         trained = checkpoint.read_weights(start)
     for key, variable in checkpoint.variables_of(plain).items():
-        if key in trained and training.is_encoder(key):
+        if key in trained and runs.is_encoder(key):
             variable.assign(trained[key])
     return fast.fast(plain, rates=deeplab.atrous_rates(size))
 
@@ -100,15 +103,15 @@ def main() -> None:
     keras.config.set_dtype_policy(chosen.policy)
     net = network(chosen.crop, chosen.size, chosen.start)
     keras.config.set_dtype_policy("float32")
-    run = training.Run(
+    run = Run(
         chosen.steps, 1e-3, warmup=chosen.steps // 20, encoder=0.3, l2=1e-4, average=0.998,
         every=chosen.every, seed=chosen.seed,
     )  # fmt: skip
-    trainer = training.Trainer(net, run, losses.on_views(chosen.crop))
+    trainer = Trainer(net, run, losses.on_views(chosen.crop))
     data = [jnp.asarray(array) for array in (sets[0].images, sets[0].contents, sets[0].masks)]
     pick = partial(draw, sets[0], data, chosen.crop, chosen.batch, chosen.seed)
     judge = judge_of(net, chosen.size, sets[1])
-    print(training.train(trainer, pick, chosen.out, judge, chosen.resume)[-1])
+    print(train(trainer, pick, chosen.out, judge, chosen.resume)[-1])
     weights = checkpoint.read_weights(chosen.out / "weights.npz")
     checkpoint.write_weights(weights, chosen.out / "final.npz")
 

@@ -26,7 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "book" / "live"
 CHECKPOINT = ROOT / "segcore" / "weights" / "deeplabv3plus_mnv2_voc.npz"
 ICON = ROOT / "book" / "assets" / "favicon.svg"
-EXPORTERS = ("models/checkpoint.py", "models/deeplab.py", "export/convert.py")  # what else decides the float16 file
+EXPORTERS = (
+    "models/checkpoint.py",
+    "models/deeplab.py",
+    "export/convert.py",
+)  # what else decides the float16 file
 SIZE, SHARP_SIZE = 257, 513
 CDN = "https://cdn.jsdelivr.net/"
 WASM_MB = 9.4  # one of the runtime's builds: a browser fetches one

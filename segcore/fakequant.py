@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from segcore import fast
 from segcore._keras import keras
+from segcore.training import fast
 
 ops = keras.ops
 

@@ -3,9 +3,10 @@
 import pytest
 import skimage.data
 
-from segcore import runtime, shipped, tflite, training
+from segcore import runtime, shipped, tflite
 from segcore.data import voc
 from segcore.models import pretrained
+from segcore.training import runs
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),
@@ -49,7 +50,7 @@ def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
     assert thin.count_params() < 0.85 * whole.count_params()
     theirs = {variable.path: variable.numpy() for variable in whole.variables}
     for variable in thin.variables:
-        if training.is_encoder(variable.path):
+        if runs.is_encoder(variable.path):
             assert (variable.numpy() == theirs[variable.path]).all(), variable.path
     masks = [runtime.wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
     assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little

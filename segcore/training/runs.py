@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segcore._keras import keras
-from segcore.optim import AdaBound, PolynomialDecay
+from segcore.training.optimizers import AdaBound, PolynomialDecay
 
 ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
 OPTIMIZERS = ("adam", "sgd", "adabound")

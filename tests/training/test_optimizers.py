@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segcore._keras import keras
-from segcore.optim import AdaBound, PolynomialDecay
+from segcore.training.optimizers import AdaBound, PolynomialDecay
 
 REPLAY = """
 import json, sys
@@ -18,7 +18,7 @@ if sys.argv[1] == "jax":
     import jax
     jax.config.update("jax_enable_x64", True)
 from segcore._keras import keras
-from segcore.optim import AdaBound
+from segcore.training.optimizers import AdaBound
 oracle = json.load(sys.stdin)
 worst = 0.0
 for name, options in oracle["cases"].items():

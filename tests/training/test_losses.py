@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore import losses
+from segcore.training import losses
 
 
 def logits_and_labels():

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from segcore import losses
 from segcore._keras import keras
+from segcore.training import losses
 
 Objective = Callable[[Callable, Mapping[str, Any]], tuple[Any, Mapping[str, Any]]]
 TF_STRATEGIES = ("mirrored", "multi_worker")

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from segcore import steps, training
+from segcore.training import steps
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer
 
 SCRIPT = Path(__file__).with_name("training_job.py")
 JOB = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
@@ -104,7 +106,7 @@ def test_devices_of_another_backend_are_refused(devices):
 
 def test_a_network_made_outside_its_scope_is_refused():
     with pytest.raises(ValueError, match=r"make network and trainer in its scope\(\)"):
-        training.Trainer(JOB.network(), training.Run(2, 1e-3), JOB.objective, "mirrored")
+        Trainer(JOB.network(), Run(2, 1e-3), JOB.objective, "mirrored")
 
 
 def test_a_batch_is_cut_evenly_or_not_at_all():

@@ -16,14 +16,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from segcore import training
 from segcore._keras import keras
 from segcore.data import toy
 from segcore.models import deeplab
+from segcore.training import runs, trainer
+from segcore.training.runs import Run
+from segcore.training.trainer import Trainer, re_estimate, train
 
 SCRIPT = Path(__file__).with_name("training_job.py")
 JOB = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
-RUN = training.Run(6, 1e-2, log=2, every=3)
+RUN = Run(6, 1e-2, log=2, every=3)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def draw():
 
 
 def trainer_of(run, objective=JOB.objective):
-    return training.Trainer(JOB.network(), run, objective)
+    return Trainer(JOB.network(), run, objective)
 
 
 def arrays_of(network):
@@ -50,11 +52,11 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(array, other[key], err_msg=key)
 
 
-@pytest.mark.parametrize("optimizer", training.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", runs.OPTIMIZERS)
 def test_the_encoder_has_its_share_of_the_rate(draw, optimizer):
     moved = []
     for share in (1.0, 0.25):
-        trainer = trainer_of(training.Run(6, 1e-2, optimizer, encoder=share, clip=0))
+        trainer = trainer_of(Run(6, 1e-2, optimizer, encoder=share, clip=0))
         before = arrays_of(trainer.network)
         trainer.step(draw(0), 1e-2)
         after = arrays_of(trainer.network)
@@ -69,7 +71,7 @@ def test_decay_pulls_at_dense_kernels_alone(draw):
     def nothing(call, batch):
         return 0.0 * keras.ops.sum(call(batch["image"])), {}
 
-    trainer = trainer_of(training.Run(6, 1.0, "sgd", l2=0.1, clip=0), nothing)
+    trainer = trainer_of(Run(6, 1.0, "sgd", l2=0.1, clip=0), nothing)
     before = arrays_of(trainer.network)
     trainer.step(draw(0), 1.0)
     for key, array in arrays_of(trainer.network).items():
@@ -81,7 +83,7 @@ def test_decay_pulls_at_dense_kernels_alone(draw):
 def test_gradients_are_cut_to_their_common_length(draw):
     lengths = []
     for clip in (0.0, 0.01):
-        trainer = trainer_of(training.Run(6, 1.0, "sgd", clip=clip))
+        trainer = trainer_of(Run(6, 1.0, "sgd", clip=clip))
         before = arrays_of(trainer.network)
         trainer.step(draw(0), 1.0)
         after = arrays_of(trainer.network)
@@ -93,7 +95,7 @@ def test_gradients_are_cut_to_their_common_length(draw):
 
 @pytest.mark.parametrize("mode", ["trained", "frozen"])
 def test_batch_norm_moves_only_when_it_is_trained(draw, mode):
-    trainer = trainer_of(training.Run(6, 1e-2, batch_norm=mode))
+    trainer = trainer_of(Run(6, 1e-2, batch_norm=mode))
     before = arrays_of(trainer.network)
     trainer.step(draw(0), 1e-2)
     after = arrays_of(trainer.network)
@@ -113,7 +115,7 @@ def test_the_running_average_is_published_and_training_goes_on_from_its_own_weig
         mean = now if mean is None else {k: 0.6 * mean[k] + 0.4 * now[k] for k in now}
     seen = []
     judge = lambda: seen.append(arrays_of(averaged.network)) or {"miou": len(seen)}  # noqa: E731
-    history = training.train(averaged, draw, tmp_path / "run", judge)
+    history = train(averaged, draw, tmp_path / "run", judge)
     assert_equal(seen[-1], npz(tmp_path / "run" / "weights.npz"))
     for key, array in seen[-1].items():
         wanted = now[key] if "moving" in key else mean[key]
@@ -124,7 +126,7 @@ def test_the_running_average_is_published_and_training_goes_on_from_its_own_weig
 
 def test_the_history_holds_mean_losses_and_stands_in_a_table(draw, tmp_path):
     run = replace(RUN, warmup=1)
-    history = training.train(trainer_of(run), draw, tmp_path / "run")
+    history = train(trainer_of(run), draw, tmp_path / "run")
     again, losses = trainer_of(run), []
     for step, rate in enumerate(run.rates()):
         losses.append(float(again.step(draw(step), float(rate))["loss"]))
@@ -143,10 +145,10 @@ def test_another_rate_from_the_same_start_costs_no_compilation_and_changes_nothi
     other = replace(RUN, rate=3e-3, steps=4, warmup=1, seed=1)
     trainer = trainer_of(RUN)
     start = trainer.memory()
-    training.train(trainer, draw, tmp_path / "first")
+    train(trainer, draw, tmp_path / "first")
     trainer.restart(other, start)
-    training.train(trainer, draw, tmp_path / "second")
-    training.train(trainer_of(other), draw, tmp_path / "fresh")
+    train(trainer, draw, tmp_path / "second")
+    train(trainer_of(other), draw, tmp_path / "fresh")
     assert_equal(*(npz(tmp_path / name / "weights.npz") for name in ("second", "fresh")))
     with pytest.raises(ValueError, match=r"run may differ in steps.*alone"):
         trainer.restart(replace(RUN, l2=0.1), start)
@@ -173,14 +175,14 @@ def test_a_loss_or_weight_that_is_no_number_stops_the_run_and_keeps_the_last_goo
 ):
     run = replace(RUN, steps=12, every=4)
     ill_at = lambda bad: lambda s: draw(s) | {"ill": np.float32(s == bad)}  # noqa: E731
-    training.train(trainer_of(replace(run, steps=4), poisoned(kind)), ill_at(-1), tmp_path / "good")
-    with pytest.raises(training.Diverged, match=r"step 8; the last good weights.*smaller rate"):
-        training.train(trainer_of(run, poisoned(kind)), ill_at(7), tmp_path / "run")
+    train(trainer_of(replace(run, steps=4), poisoned(kind)), ill_at(-1), tmp_path / "good")
+    with pytest.raises(trainer.Diverged, match=r"step 8; the last good weights.*smaller rate"):
+        train(trainer_of(run, poisoned(kind)), ill_at(7), tmp_path / "run")
     kept = npz(tmp_path / "run" / "weights.npz")
     assert all(np.isfinite(array).all() for array in kept.values())
     assert json.loads(str(npz(tmp_path / "run" / "state.npz")["note"]))["step"] == 4
-    with pytest.raises(training.Diverged, match="nothing was saved yet"):
-        training.train(trainer_of(run, poisoned(kind)), ill_at(1), tmp_path / "early")
+    with pytest.raises(trainer.Diverged, match="nothing was saved yet"):
+        train(trainer_of(run, poisoned(kind)), ill_at(1), tmp_path / "early")
 
 
 @contextmanager
@@ -196,7 +198,7 @@ def files_of_at_most(size):
 
 def test_a_full_disk_is_named_and_takes_nothing_away(draw, tmp_path):
     whole, folder = tmp_path / "whole", tmp_path / "run"
-    training.train(trainer_of(RUN), draw, whole)
+    train(trainer_of(RUN), draw, whole)
 
     def fill(step):  # the disk fills up between the two times of saving
         if step == 4:
@@ -207,29 +209,29 @@ def test_a_full_disk_is_named_and_takes_nothing_away(draw, tmp_path):
         files_of_at_most(resource.RLIM_INFINITY),
         pytest.raises(OSError, match=r"saved before is still there: '.*run/weights\.npz'"),
     ):
-        training.train(trainer_of(RUN), fill, folder)
+        train(trainer_of(RUN), fill, folder)
     assert json.loads(str(npz(folder / "state.npz")["note"]))["step"] == 3
     assert not list(folder.glob("*.part"))
-    training.train(trainer_of(RUN), draw, folder, resume=True)
+    train(trainer_of(RUN), draw, folder, resume=True)
     for name in ("weights.npz", "state.npz"):
         assert_equal(npz(whole / name), npz(folder / name))
 
 
 def test_a_run_is_neither_overwritten_nor_taken_for_another(draw, tmp_path):
-    training.train(trainer_of(RUN), draw, tmp_path)
+    train(trainer_of(RUN), draw, tmp_path)
     with pytest.raises(FileExistsError, match="holds a run; go on with it"):
-        training.train(trainer_of(RUN), draw, tmp_path)
+        train(trainer_of(RUN), draw, tmp_path)
     with pytest.raises(ValueError, match=r"was begun as .*'rate': 0.01.* not as .*'rate': 0.02"):
-        training.train(trainer_of(replace(RUN, rate=0.02)), draw, tmp_path, resume=True)
-    stranger = training.Trainer(deeplab.deeplab_v3_plus(33, 2, 8), RUN, JOB.objective)
+        train(trainer_of(replace(RUN, rate=0.02)), draw, tmp_path, resume=True)
+    stranger = Trainer(deeplab.deeplab_v3_plus(33, 2, 8), RUN, JOB.objective)
     with pytest.raises(ValueError, match="saved by another network or optimizer"):
-        training.train(stranger, draw, tmp_path, resume=True)
+        train(stranger, draw, tmp_path, resume=True)
 
 
 def test_a_finished_run_that_is_resumed_is_finished(draw, tmp_path):
-    first = training.train(trainer_of(RUN), draw, tmp_path)
+    first = train(trainer_of(RUN), draw, tmp_path)
     trainer = trainer_of(RUN)
-    assert training.train(trainer, draw, tmp_path, resume=True) == first
+    assert train(trainer, draw, tmp_path, resume=True) == first
     assert_equal(arrays_of(trainer.network), npz(tmp_path / "weights.npz"))
 
 
@@ -279,7 +281,7 @@ def test_mixed_precision_trains_alike_and_keeps_its_slots_exact(draw, optimizer)
     for policy in ("float32", "mixed_bfloat16"):
         keras.config.set_dtype_policy(policy)
         try:
-            trainer = trainer_of(training.Run(20, 1e-2, optimizer, average=0.5))
+            trainer = trainer_of(Run(20, 1e-2, optimizer, average=0.5))
         finally:
             keras.config.set_dtype_policy(before)
         assert {str(a.dtype) for a in trainer.memory().values()} <= {"float32", "int64", "int32"}
@@ -296,13 +298,13 @@ def test_half_precision_is_refused_because_its_gradients_vanish(draw):
     finally:
         keras.config.set_dtype_policy(before)
     with pytest.raises(ValueError, match=r"float16.*mixed_bfloat16"):
-        training.Trainer(network, RUN, JOB.objective)
+        Trainer(network, RUN, JOB.objective)
 
 
 def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches(draw):
     network = JOB.network()
     batches = [draw(step)["image"] for step in range(3)]
-    training.re_estimate(network, batches)
+    re_estimate(network, batches)
     kernel, maps = np.array(network.get_layer("Conv1").kernel), []
     for images in batches:
         padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -315,7 +317,7 @@ def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches(draw):
     np.testing.assert_allclose(norm.moving_variance, wanted, rtol=1e-4)
     assert norm.momentum == 0.9
     with pytest.raises(ValueError, match="batches"):
-        training.re_estimate(network, [])
+        re_estimate(network, [])
 
 
 def test_head_after_encoder_is_the_whole_network():
@@ -326,7 +328,7 @@ def test_head_after_encoder_is_the_whole_network():
     assert [tuple(f.shape[1:3]) for f in features] == [(5, 5), (17, 17)]
     np.testing.assert_allclose(head(features), whole(images), atol=1e-5)
     inside = {v.path for v in head.trainable_variables}
-    assert inside and not any(training.is_encoder(path) for path in inside)
+    assert inside and not any(runs.is_encoder(path) for path in inside)
     assert inside | {v.path for v in encoder.trainable_variables} == {
         v.path for v in whole.trainable_variables
     }

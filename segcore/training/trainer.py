@@ -20,10 +20,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from segcore import steps
 from segcore._files import replacing
 from segcore._keras import keras
-from segcore.runs import OPTIMIZERS, Run, is_dense_kernel, is_encoder, optimizer_of, scale_rates
+from segcore.training import steps
+from segcore.training.runs import (
+    OPTIMIZERS,
+    Run,
+    is_dense_kernel,
+    is_encoder,
+    optimizer_of,
+    scale_rates,
+)
 
 __all__ = [
     "OPTIMIZERS", "Diverged", "Run", "Trainer", "is_encoder", "re_estimate", "train",

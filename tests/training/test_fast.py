@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from segcore import fast
 from segcore._keras import keras
 from segcore.data import toy
 from segcore.models import deeplab
+from segcore.training import fast
 
 layers = keras.layers
 NARROW = deeplab.Wiring(width=0.35)

@@ -3,7 +3,7 @@
     KERAS_BACKEND=jax python tests/training_job.py FOLDER [options]
 
 The network has the layer names of DeepLabV3+ and 5 layers, so that a step compiles in a second. The
-run's folder gets `losses.json` beside what `training.train` writes: the loss of every step.
+run's folder gets `losses.json` beside what `train` writes: the loss of every step.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def network(size: int = 33):
 
 def objective(call, batch):
     """Cross-entropy plus dice: the two losses whose means reach over all devices."""
-    from segcore import losses
+    from segcore.training import losses
 
     logits = call(batch["image"])
     ce, dice = (loss(logits, batch["mask"]) for loss in (losses.cross_entropy, losses.dice))
@@ -75,12 +75,13 @@ def main() -> None:
         parts = [tf.config.LogicalDeviceConfiguration()] * chosen.logical
         tf.config.set_logical_device_configuration(cpu, parts)
 
-    from segcore import steps, training
     from segcore._keras import keras
+    from segcore.training import steps
+    from segcore.training.runs import Run
 
     spread = None if chosen.devices == "one" else steps.spread(chosen.devices)
     keras.config.set_dtype_policy(chosen.policy)
-    run = training.Run(
+    run = Run(
         chosen.steps, 1e-2, chosen.optimizer, warmup=2, encoder=0.5, l2=1e-3, clip=0.5,
         average=0.9, every=chosen.every,
     )  # fmt: skip
@@ -106,9 +107,9 @@ def parse() -> argparse.Namespace:
 
 
 def go(run, folder: Path, devices: str, pause: float = 0.0, resume: bool = False) -> None:
-    from segcore import training
+    from segcore.training.trainer import Trainer, train
 
-    trainer = training.Trainer(network(), run, objective, devices)
+    trainer = Trainer(network(), run, objective, devices)
     step, losses = trainer.stepper.step, []
 
     def noting(batch, rate):
@@ -117,7 +118,7 @@ def go(run, folder: Path, devices: str, pause: float = 0.0, resume: bool = False
         return terms
 
     trainer.stepper.step = noting
-    training.train(trainer, draw_from(*scenes(), pause), folder, resume=resume)
+    train(trainer, draw_from(*scenes(), pause), folder, resume=resume)
     (folder / "losses.json").write_text(json.dumps(losses))
 
 

@@ -1,0 +1,1 @@
+"""Losses, optimizers and the run: what turns a network into a trained one."""
