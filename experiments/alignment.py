@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import metrics, results, runtime, shipped
+from segcore import metrics, results, shipped
 from segcore.data import voc
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import wrap
 from segcore.models import checkpoint, deeplab
 
 GEOMETRIES = {  # name: size, aligned upsampling, pixels that the answer is shifted by afterwards
@@ -40,9 +42,9 @@ def shifted(logits, pixels):
 
 def score(network, pairs, pixels):
     """mIoU and accuracy of `network` on `pairs`, its answers shifted by `pixels`."""
-    segmenter = runtime.wrap(network, network.name)
+    segmenter = wrap(network, network.name)
     moved = replace(segmenter, infer=lambda box: shifted(segmenter.infer(box), pixels))
-    summary = metrics.summary(runtime.evaluate(moved, pairs)[0])
+    summary = metrics.summary(evaluate(moved, pairs)[0])
     return {key: summary[key] for key in ("miou", "accuracy")}
 
 

@@ -28,10 +28,12 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import metrics, results, runtime, shipped
+from segcore import metrics, results, shipped
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import Segmenter, wrap
 from segcore.models import checkpoint, deeplab, surgery
 from segcore.models.checkpoint import Arrays
 from segcore.training import runs
@@ -121,21 +123,21 @@ def main(shared: Path) -> None:
         checkpoint.load_weights(model, arrays)
         return model
 
-    def score(name: str, segmenter: runtime.Segmenter) -> None:
-        confusion, _ = runtime.evaluate(segmenter, tqdm(pairs, unit="photo", desc=name))
+    def score(name: str, segmenter: Segmenter) -> None:
+        confusion, _ = evaluate(segmenter, tqdm(pairs, unit="photo", desc=name))
         found = metrics.summary(confusion)
         values[name] = {key: found[key] for key in ("miou", "accuracy", "iou")}
         print(name, found["miou"], found["accuracy"], flush=True)
 
     both = network(first), network(second)
-    alone = [runtime.wrap(model, "") for model in both]
+    alone = [wrap(model, "") for model in both]
     for name, segmenter in zip(("deeplab_v3", "shipped"), alone, strict=True):
         score(name, segmenter)
-    opinions = runtime.Segmenter(
+    opinions = Segmenter(
         lambda box: sum(softmax(segmenter.infer(box), axis=-1) for segmenter in alone), LARGE, ""
     )
     score("opinions", opinions)
-    score("shipped_stride_8", runtime.wrap(network(second, 8), ""))
+    score("shipped_stride_8", wrap(network(second, 8), ""))
     statistics = [behind_norms(model, images) for model in both]
     mixed, segmenter = both[0], alone[0]
 

@@ -16,9 +16,13 @@ from pathlib import Path
 import numpy as np
 from precisions import calibration_of, score
 
-from segcore import export, results, runtime
+from segcore import results
+from segcore._files import write_bytes
 from segcore.data import toy, voc
 from segcore.data.images import read_image
+from segcore.export.calibration import Calibration
+from segcore.export.convert import to_tflite
+from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
 
 SIZE = 257
@@ -31,21 +35,21 @@ def sets(shared):
     dark = tuple(read_image(photo) // 16 for photo in photos[::5])
     noise = tuple(random.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in dark)
     return {
-        "photos_100": export.Calibration(photos),
-        "photos_10": export.Calibration(photos[::10]),
-        "photo_1": export.Calibration(photos[:1]),
-        "dark_20": export.Calibration(dark),
-        "noise_20": export.Calibration(noise, seed=0),
-        "grey_1": export.Calibration((np.full((SIZE, SIZE, 3), 127, np.uint8),)),
-        "drawn_20": export.Calibration(tuple(toy.scenes(20, size=SIZE, seed=0)[0]), seed=0),
+        "photos_100": Calibration(photos),
+        "photos_10": Calibration(photos[::10]),
+        "photo_1": Calibration(photos[:1]),
+        "dark_20": Calibration(dark),
+        "noise_20": Calibration(noise, seed=0),
+        "grey_1": Calibration((np.full((SIZE, SIZE, 3), 127, np.uint8),)),
+        "drawn_20": Calibration(tuple(toy.scenes(20, size=SIZE, seed=0)[0]), seed=0),
     }
 
 
 def try_set(network, calibration, reference, pairs):
     """Scores of the int8 file that a calibration set leads to, in percent."""
-    content = export.convert(network, "int8", calibration)
+    content = to_tflite(network, "int8", calibration)
     with tempfile.TemporaryDirectory() as folder:
-        row = score(export.write(Path(folder) / "int8.tflite", content), reference, pairs)
+        row = score(write_bytes(Path(folder) / "int8.tflite", content), reference, pairs)
     scores = {key: row[key] for key in ("miou", "accuracy", "changed")}
     return scores | {"pictures": len(calibration.photos)}
 
@@ -53,7 +57,7 @@ def try_set(network, calibration, reference, pairs):
 if __name__ == "__main__":
     shared = Path(sys.argv[1])
     pairs, network = voc.file_pairs(shared / "voc"), pretrained.load(SIZE, batch_size=1)
-    reference = runtime.wrap(network, "Keras")
+    reference = wrap(network, "Keras")
     values = {
         name: try_set(network, calibration, reference, pairs)
         for name, calibration in sets(shared).items()

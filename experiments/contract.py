@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import metrics, results, runtime
+from segcore import metrics, results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, unletterbox
+from segcore.inference.segmenter import load
 
 
 def half_range(box, content):
@@ -70,7 +71,7 @@ def masks(segmenter, image):
 
 
 if __name__ == "__main__":
-    segmenter = runtime.load(size=257)
+    segmenter = load(size=257)
     totals: dict = {}
     pairs = voc.file_pairs(Path(sys.argv[1]) / "voc")
     for path, label in tqdm(pairs, unit="photo"):

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import cli, metrics, results, runtime
+from segcore import cli, metrics, results
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.inference.segmenter import wrap
 from segcore.models import checkpoint, deeplab, pretrained
 
 WIDTHS = (1, 2, 4, 8, 16, 32)  # pixels
@@ -38,7 +39,7 @@ def without_low_level(plus):
 
 def score(network, pairs):
     """mIoU of `network` in percent, over all pixels and inside bands of each width."""
-    segmenter = runtime.wrap(network, network.name)
+    segmenter = wrap(network, network.name)
     total, bands = 0, dict.fromkeys(WIDTHS, 0)
     for photo, label in tqdm(pairs, unit="photo", desc=network.name):
         labels, mask = voc.read_mask(label), segmenter(read_image(photo)).mask

@@ -17,9 +17,16 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, export, metrics, ptq, results, runtime, tflite
+from segcore import metrics, ptq, results
+from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import voc
+from segcore.export.calibration import Calibration
+from segcore.export.convert import to_tflite
+from segcore.export.interpreter import open_interpreter
+from segcore.inference import benchmark
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import Segmenter, inference, load
 from segcore.models import deeplab, pretrained
 
 ROUNDS = 30
@@ -34,7 +41,7 @@ THINNER = {  # filters of ASPP and decoder, wiring
 
 def enlarged(path, size):
     """The stride-4 file at `path` as a segmenter: cell i of its answer lies on pixel 4·i."""
-    small = runtime.inference(path, tflite.interpreter(path))
+    small = inference(path, open_interpreter(path))
     pixels = np.arange(size)
     nearest = (pixels + 2) // 4
     low, part = pixels // 4, ((pixels % 4) / 4).astype(np.float32)
@@ -47,7 +54,7 @@ def enlarged(path, size):
         rows = answer[low] * (1 - part[:, None, None]) + answer[high] * part[:, None, None]
         return rows[:, low] * (1 - part[:, None]) + rows[:, high] * part[:, None]
 
-    return runtime.Segmenter(infer, size, path.stem)
+    return Segmenter(infer, size, path.stem)
 
 
 def exact_variants(network, calibration, folder):
@@ -61,9 +68,9 @@ def exact_variants(network, calibration, folder):
         ("scores_stride_4", early, False),
         ("ids_stride_4", early, True),
     ):
-        content = ptq.convert(source, calibration, argmax=argmax)
-        path = export.write(folder / f"{name}_{size}.tflite", content)
-        found[path.stem] = (path, enlarged(path, size) if source is early else runtime.load(path))
+        content = ptq.to_int8(source, calibration, argmax=argmax)
+        path = write_bytes(folder / f"{name}_{size}.tflite", content)
+        found[path.stem] = (path, enlarged(path, size) if source is early else load(path))
     return found
 
 
@@ -73,8 +80,8 @@ def thinner_variants(size, folder):
     paths = {}
     for name, (filters, wiring) in THINNER.items():
         network = deeplab.deeplab_v3_plus(size, filters=filters, batch_size=1, wiring=wiring)
-        content = export.convert(network, "int8", export.Calibration(tuple(noise)), argmax=True)
-        paths[f"{name}_{size}"] = export.write(folder / f"{name}_{size}.tflite", content)
+        content = to_tflite(network, "int8", Calibration(tuple(noise)), argmax=True)
+        paths[f"{name}_{size}"] = write_bytes(folder / f"{name}_{size}.tflite", content)
     return paths
 
 
@@ -83,7 +90,7 @@ def main(shared):
     values = {"machine": benchmark.machine(), "rounds": ROUNDS}
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: shared / file for name, file in GOOGLE.items()}
-        segmenters = {name: runtime.load(path) for name, path in paths.items()}
+        segmenters = {name: load(path) for name, path in paths.items()}
         for size in (257, 513):
             exact = exact_variants(pretrained.load(size, batch_size=1), calibration, Path(folder))
             paths |= {name: path for name, (path, _) in exact.items()}
@@ -95,9 +102,7 @@ def main(shared):
             row = {"p50": timing.p50, "p90": timing.p90, "ratio": timing.ratio, "miou": None}
             if timing.name in segmenters:
                 bar = tqdm(pairs, desc=timing.name, unit="photo")
-                row["miou"] = metrics.summary(runtime.evaluate(segmenters[timing.name], bar)[0])[
-                    "miou"
-                ]
+                row["miou"] = metrics.summary(evaluate(segmenters[timing.name], bar)[0])["miou"]
             values[timing.name] = {key: value and round(value, 3) for key, value in row.items()}
     print(results.record("front", values, seed=0))
 

@@ -32,7 +32,8 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import export, metrics, results, shipped
+from segcore import metrics, results, shipped
+from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, mobilenet, pretrained, pruning, surgery
@@ -192,7 +193,7 @@ def main() -> None:
     found = {key: arrays[key] for key in arrays if not runs.is_encoder(key)}
     checkpoint.write_weights(found, chosen.out / "head.npz")
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
-        export.write(shipped.LEAN_HEAD, (chosen.out / "head.npz").read_bytes())
+        write_bytes(shipped.LEAN_HEAD, (chosen.out / "head.npz").read_bytes())
         print(results.record("lean", values, seed=run.seed))
 
 

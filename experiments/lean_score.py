@@ -16,8 +16,12 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import benchmark, export, metrics, ptq, results, runtime, shipped
+from segcore import metrics, ptq, results, shipped
+from segcore._files import write_bytes
 from segcore.data import voc
+from segcore.inference import benchmark
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import load, wrap
 from segcore.models import pretrained
 
 ROUNDS = 30
@@ -33,19 +37,19 @@ def compare(shared: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():
-            content = ptq.convert(network, calibration, argmax=True)
-            paths[name] = export.write(Path(folder) / f"{name}.tflite", content)
+            content = ptq.to_int8(network, calibration, argmax=True)
+            paths[name] = write_bytes(Path(folder) / f"{name}.tflite", content)
         runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
         timings = benchmark.interleave(runs, ROUNDS, "google_513", lambda x: tqdm(x, unit="round"))
         for name, network in networks.items():
-            counts = runtime.evaluate(runtime.wrap(network, name), tqdm(pairs, desc=name))[0]
+            counts = evaluate(wrap(network, name), tqdm(pairs, desc=name))[0]
             rows[f"{name}_float"] = {
                 k: metrics.summary(counts)[k] for k in ("miou", "accuracy", "iou")
             }
             rows[f"{name}_float"]["parameters"] = network.count_params()
         for t in timings:
             path = paths[t.name]
-            counts = runtime.evaluate(runtime.load(path), tqdm(pairs, desc=f"{t.name}, int8"))[0]
+            counts = evaluate(load(path), tqdm(pairs, desc=f"{t.name}, int8"))[0]
             score = metrics.summary(counts)
             rows[t.name] = {key: score[key] for key in ("miou", "accuracy", "iou")} | {
                 "mib": round(path.stat().st_size / 2**20, 2),

@@ -20,10 +20,11 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
-from segcore import metrics, results, runtime
+from segcore import metrics, results
 from segcore._keras import keras
 from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
+from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
 
 SIZE, STEPS, BATCH, RATE, SEED = 257, 100, 4, 2e-5, 0
@@ -68,7 +69,7 @@ def trained(photos):
 
 def score(network, pairs):
     """mIoU in percent in full light, and of each kind and light."""
-    segmenter = runtime.wrap(network, network.name)
+    segmenter = wrap(network, network.name)
     ways = {"full": lambda photo: photo} | {
         f"{kind}_{name}": lambda photo, change=change, part=part: change(photo, part)
         for kind, change in KINDS.items()

@@ -18,8 +18,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import benchmark, export, metrics, ptq, results, runtime, shipped
+from segcore import metrics, ptq, results, shipped
+from segcore._files import write_bytes
 from segcore.data import voc
+from segcore.export.calibration import draw_photos
+from segcore.export.convert import to_tflite
+from segcore.inference import benchmark
+from segcore.inference.evaluate import compare_files
+from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
 
 SIZES = (257, 513)
@@ -39,23 +45,23 @@ KEYS = {  # names fit for results.get
 def calibration_of(shared):
     """All labelled train photos and 48 unlabelled ones, drawn with seed 0."""
     train = tuple(photo for photo, _ in voc.file_pairs(shared / "voc", "train"))
-    more = export.draw((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
+    more = draw_photos((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
     return replace(more, photos=train + more.photos)
 
 
 def contents_of(network, calibration):
     """The bytes of a file in each precision, and of int8 in each way of giving its answer."""
-    contents = {name: export.convert(network, name) for name in ("float32", "float16", "dynamic")}
+    contents = {name: to_tflite(network, name) for name in ("float32", "float16", "dynamic")}
     images = list(islice(calibration.images(network.input_shape[1]), ptq.CORRECTING))
-    contents["int8_plain"] = export.convert(network, "int8", calibration)
+    contents["int8_plain"] = to_tflite(network, "int8", calibration)
     contents["int8"] = ptq.correct_bias(contents["float32"], contents["int8_plain"], images)
-    contents["int8_argmax"] = ptq.convert(network, calibration, argmax=True)
+    contents["int8_argmax"] = ptq.to_int8(network, calibration, argmax=True)
     return contents
 
 
 def score(path, reference, pairs):
     """One row: the contract of a file, its scores in percent, ready for JSON."""
-    held = export.contract(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
+    held = compare_files(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
     scores = metrics.summary(held.pop("confusion"))
     difference = held["logit_difference"]
     return held | {
@@ -126,11 +132,11 @@ def main(shared, weights, times_only):
             network = pretrained.load(size, weights, batch_size=1)
             contents = contents_of(network, calibration)
             for name, content in contents.items():
-                path = export.write(Path(folder) / f"{name}_{size}.tflite", content)
+                path = write_bytes(Path(folder) / f"{name}_{size}.tflite", content)
                 paths[path.stem] = path
             if times_only:
                 continue
-            reference = runtime.wrap(network, "Keras")
+            reference = wrap(network, "Keras")
             values["noise"][f"size_{size}"] = noise(contents, calibration, size)
             for name in contents:
                 key = f"{name}_{size}"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from precisions import calibration_of
 
-from segcore import export, ptq, shipped
+from segcore import ptq, shipped
+from segcore._files import write_bytes
 from segcore.models import pretrained
 
 if __name__ == "__main__":
@@ -22,5 +23,5 @@ if __name__ == "__main__":
         (shipped.PHONE, lambda: pretrained.load(257, batch_size=1)),
         (shipped.SHARP, lambda: pretrained.load_lean(batch_size=1)),
     ):
-        content = ptq.convert(make(), calibration)
-        print(f"{export.write(path, content).name}: {len(content) / 2**20:.2f} MiB")
+        content = ptq.to_int8(make(), calibration)
+        print(f"{write_bytes(path, content).name}: {len(content) / 2**20:.2f} MiB")

@@ -16,9 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import export, folding, metrics, qat, results, runtime
+from segcore import folding, metrics, qat, results
+from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import toy
+from segcore.export.calibration import Calibration
+from segcore.export.convert import to_tflite
+from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint
 from segcore.training import losses
 from segcore.training.trainer import re_estimate
@@ -81,7 +85,7 @@ def of_network(model, images, masks):
 
 def of_file(content, images, masks):
     with tempfile.TemporaryDirectory() as folder:
-        file = runtime.load(export.write(Path(folder) / "toy.tflite", content))
+        file = load(write_bytes(Path(folder) / "toy.tflite", content))
         return score(lambda image: file.infer(as_bytes(image)), images, masks)
 
 
@@ -128,11 +132,11 @@ def files(model, student, images, unseen, truth):
     plain, trained = network(1), qat.quantise(network(1))
     checkpoint.load_weights(plain, checkpoint.arrays_of(model))
     checkpoint.load_weights(trained, checkpoint.arrays_of(student))
-    photos = export.Calibration(tuple(as_bytes(image) for image in images[:48]))
+    photos = Calibration(tuple(as_bytes(image) for image in images[:48]))
     contents = {
-        "ptq": export.convert(plain, "int8", photos),
-        "qat": export.convert(trained, "int8"),
-        "float32": export.convert(plain, "float32"),
+        "ptq": to_tflite(plain, "int8", photos),
+        "qat": to_tflite(trained, "int8"),
+        "float32": to_tflite(plain, "float32"),
     }
     return {name: {"miou": of_file(content, unseen, truth), "bytes": len(content)}
             for name, content in contents.items()}  # fmt: skip

@@ -16,9 +16,14 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import export, metrics, ptq, qat, results, runtime
+from segcore import metrics, ptq, qat, results
+from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
+from segcore.export.calibration import draw_photos
+from segcore.export.convert import to_tflite
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import load, wrap
 from segcore.models import checkpoint, deeplab, pretrained
 
 
@@ -44,15 +49,15 @@ def differences(fake, segmenter, photos):
 def files(size, shared, out):
     """Name → segmenter: the float network and three int8 files; the trained network beside them."""
     fake, plain = network(size, out), pretrained.load(size, batch_size=1)
-    calibration = export.draw([photo for photo, _ in pairs_of(shared)], 100)
+    calibration = draw_photos([photo for photo, _ in pairs_of(shared)], 100)
     contents = {
-        "ptq": export.convert(plain, "int8", calibration),
-        "corrected": ptq.convert(plain, calibration),
-        "qat": export.convert(fake, "int8"),
+        "ptq": to_tflite(plain, "int8", calibration),
+        "corrected": ptq.to_int8(plain, calibration),
+        "qat": to_tflite(fake, "int8"),
     }
-    found = {"float32": runtime.wrap(plain, "float32")}
+    found = {"float32": wrap(plain, "float32")}
     for name, content in contents.items():
-        found[name] = runtime.load(export.write(out / f"{name}_int8_{size}.tflite", content))
+        found[name] = load(write_bytes(out / f"{name}_int8_{size}.tflite", content))
     return found, fake
 
 
@@ -76,7 +81,7 @@ def measure(size, shared, out):
     pairs, scores = voc.file_pairs(shared / "voc"), {}
     found, fake = files(size, shared, out)
     for name, segmenter in found.items():
-        scores[name] = metrics.summary(runtime.evaluate(segmenter, pairs)[0])
+        scores[name] = metrics.summary(evaluate(segmenter, pairs)[0])
         print(size, name, scores[name]["miou"], flush=True)
     whole = scores["float32"]["miou"]
     lost = {

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import metrics, results, runtime, shipped
+from segcore import metrics, results, shipped
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.inference.segmenter import load, wrap
 from segcore.models import checkpoint, deeplab
 
 GOOGLE = "reference/deeplabv3_mnv2_{}pascal_quant.tflite"
@@ -45,7 +46,7 @@ def same_layers_at_257():
     network = deeplab.deeplab_v3_plus(257)
     arrays = checkpoint.read_weights(shipped.FLOAT)
     checkpoint.load_weights(network, checkpoint.for_size(arrays, 513))
-    return runtime.wrap(network, "one set of layers")
+    return wrap(network, "one set of layers")
 
 
 def background_baseline(pairs):
@@ -63,10 +64,10 @@ if __name__ == "__main__":
     values = {
         "photos": len(pairs),
         "background": background_baseline(pairs),
-        "shipped_513": score(runtime.load(size=513), pairs),
-        "shipped_257": score(runtime.load(size=257), pairs),
+        "shipped_513": score(load(size=513), pairs),
+        "shipped_257": score(load(size=257), pairs),
         "one_set_257": score(same_layers_at_257(), pairs),
-        "google_513": score(runtime.load(shared / GOOGLE.format("")), pairs),
-        "google_half_513": score(runtime.load(shared / GOOGLE.format("dm05_")), pairs),
+        "google_513": score(load(shared / GOOGLE.format("")), pairs),
+        "google_half_513": score(load(shared / GOOGLE.format("dm05_")), pairs),
     }
     print(results.record("voc40", values))

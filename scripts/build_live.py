@@ -78,14 +78,15 @@ def float16() -> Path:
     key = hashlib.sha256(b"".join(path.read_bytes() for path in parts)).hexdigest()[:12]
     path = vendor_live.CACHE / f"float16_{SIZE}_{key}.tflite"
     if not path.exists():
-        from segcore import export
+        from segcore._files import write_bytes
+        from segcore.export.convert import to_tflite
         from segcore.models import pretrained
 
-        content = export.convert(pretrained.load(SIZE, batch_size=1), "float16")
+        content = to_tflite(pretrained.load(SIZE, batch_size=1), "float16")
         for old in path.parent.glob(f"float16_{SIZE}_*.tflite"):
             old.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)
-        export.write(path, content)
+        write_bytes(path, content)
     return path
 
 

@@ -25,3 +25,10 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         raise OSError(error.errno, kept, str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Writes `content` whole or not at all → the path."""
+    with replacing(path) as file:
+        file.write(content)
+    return Path(path)

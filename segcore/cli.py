@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli_models, cli_train, metrics, runtime, shipped
+from segcore import cli_models, cli_train, metrics, shipped
 from segcore._files import replacing
 from segcore.data import voc
 from segcore.data.images import blend, read_image
+from segcore.inference import evaluate as scoring
+from segcore.inference.segmenter import SIZES, Prediction, Segmenter, load
 from segcore.metrics import MIN_PIXELS
 
 BAD_INPUT = 2
@@ -51,7 +53,7 @@ def predict(options: argparse.Namespace) -> int:
     out = Path(options.out)
     names = cli_models.stems(options.photos)
     if options.model is None:  # int8: an answer within a second, and no TensorFlow for it
-        options.model = shipped.SHARP if options.size == max(runtime.SIZES) else shipped.PHONE
+        options.model = shipped.SHARP if options.size == max(SIZES) else shipped.PHONE
     segmenter = _load(options)
     out.mkdir(parents=True, exist_ok=True)
     failed = written = 0
@@ -75,7 +77,7 @@ def evaluate(options: argparse.Namespace) -> int:
     """Scores a model on the photos of a VOC folder and prints a table or JSON."""
     pairs = voc.file_pairs(options.folder, options.split)
     segmenter = _load(options)
-    confusion, milliseconds = runtime.evaluate(segmenter, _progress(pairs, "photo"))
+    confusion, milliseconds = scoring.evaluate(segmenter, _progress(pairs, "photo"))
     scores = metrics.summary(confusion) | {
         "model": segmenter.name,
         "size": segmenter.size,
@@ -127,17 +129,17 @@ def _add_model_options(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--model", metavar="FILE", help=f".tflite, .npz or .keras; default: {default}"
     )
-    command.add_argument("--size", type=int, choices=runtime.SIZES, help="of the network's input")
+    command.add_argument("--size", type=int, choices=SIZES, help="of the network's input")
     command.add_argument(
         "--threads", type=cli_models.positive, help="for .tflite; default: the runtime's choice"
     )
 
 
-def _load(options: argparse.Namespace) -> runtime.Segmenter:
+def _load(options: argparse.Namespace) -> Segmenter:
     """The segmenter that the options name; a person at a terminal is told what takes so long."""
     if sys.stderr.isatty() and Path(options.model or "").suffix != ".tflite":
         print("loading the network, about ten seconds ...", file=sys.stderr)
-    return runtime.load(options.model, options.size, options.threads)
+    return load(options.model, options.size, options.threads)
 
 
 def _progress(items: Sequence[Any], unit: str) -> Iterable[Any]:
@@ -145,7 +147,7 @@ def _progress(items: Sequence[Any], unit: str) -> Iterable[Any]:
     return tqdm(items, unit=unit, disable=len(items) < 3, file=sys.stderr)
 
 
-def _describe(photo: str, image: NDArray[np.uint8], prediction: runtime.Prediction) -> str:
+def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> str:
     shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in prediction.shares().items())
     times = (prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms)
     spent = " + ".join(f"{ms:.0f}" for ms in times)

@@ -13,8 +13,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from segcore import benchmark, export, runtime
+from segcore._files import write_bytes
 from segcore.data import voc
+from segcore.export import convert, tflite
+from segcore.export.calibration import draw_photos
+from segcore.export.convert import to_tflite
+from segcore.inference import benchmark
+from segcore.inference.evaluate import compare_files
+from segcore.inference.segmenter import wrap
 from segcore.metrics import MIN_PIXELS
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -25,7 +31,7 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser("export", help="write .tflite files in several precisions")
     command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
     command.add_argument("--size", type=int, default=257, help="16k+1; default: %(default)s")
-    names = tuple(export.PRECISIONS)
+    names = tuple(convert.PRECISIONS)
     command.add_argument(
         "--precision", nargs="+", choices=names, default=names, help="default: all four"
     )
@@ -33,7 +39,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--photos", type=int, default=100, help="so many; default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="draws them; default: %(default)s")
     command.add_argument(
-        "--interface", choices=export.INTERFACES, default="uint8", help="of int8 files"
+        "--interface", choices=convert.INTERFACES, default="uint8", help="of int8 files"
     )
     command.add_argument("--argmax", action="store_true", help="class ids come out, not scores")
     command.add_argument("--check", metavar="VOC_DIR", help="score each file on its val photos")
@@ -145,7 +151,7 @@ def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
     ]
     if not found:
         raise ValueError(f"{options.calibrate}: no photos (.jpg, .png) in this folder")
-    return export.draw(found, min(options.photos, len(found)), options.seed)
+    return draw_photos(found, min(options.photos, len(found)), options.seed)
 
 
 def _convert_all(
@@ -157,21 +163,21 @@ def _convert_all(
     paths = {}
     for name in tqdm(options.precision, desc="exporting", unit="file", file=sys.stderr):
         if name == "int8":
-            content = ptq.convert(network, calibration, options.interface, options.argmax)
+            content = ptq.to_int8(network, calibration, options.interface, options.argmax)
         else:
-            content = export.convert(network, name, argmax=options.argmax)
-        paths[name] = export.write(out / f"deeplab_{name}_{options.size}.tflite", content)
+            content = to_tflite(network, name, argmax=options.argmax)
+        paths[name] = write_bytes(out / f"deeplab_{name}_{options.size}.tflite", content)
     return paths
 
 
 def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:
     """What each file holds and, given `pairs`, how its answers differ from the float network's."""
     if not pairs:
-        return {name: export.contents(path) for name, path in paths.items()}
-    reference, held = runtime.wrap(network, "Keras"), {}
+        return {name: tflite.contents(path) for name, path in paths.items()}
+    reference, held = wrap(network, "Keras"), {}
     for name, path in paths.items():
         bar = tqdm(pairs, desc=name, unit="photo", file=sys.stderr)
-        held[name] = export.contract(path, reference, bar, MIN_PIXELS)
+        held[name] = compare_files(path, reference, bar, MIN_PIXELS)
         held[name]["confusion"] = held[name]["confusion"].tolist()
     return held
 

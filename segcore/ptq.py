@@ -10,21 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import export, tflite
 from segcore.affine import Affine
+from segcore.export import tflite
+from segcore.export.calibration import Calibration
+from segcore.export.convert import to_tflite
+from segcore.export.interpreter import open_interpreter
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 CORRECTING = 12  # photos that a bias is corrected on; 30 changed nothing more
 Image = NDArray[np.float32]  # (1, S, S, 3) in [-1, 1]
 
 
-def convert(
-    network: Any, calibration: export.Calibration, interface: str = "uint8", argmax: bool = False
+def to_int8(
+    network: Any, calibration: Calibration, interface: str = "uint8", argmax: bool = False
 ) -> bytes:
-    """`export.convert` to int8, then `correct_bias` on the first dozen calibration photos."""
+    """`to_tflite` to int8, then `correct_bias` on the first dozen calibration photos."""
     size = network.input_shape[1]
-    content = export.convert(network, "int8", calibration, interface, argmax)
-    floats = export.convert(network, "float32", argmax=argmax)
+    content = to_tflite(network, "int8", calibration, interface, argmax)
+    floats = to_tflite(network, "float32", argmax=argmax)
     return correct_bias(floats, content, list(islice(calibration.images(size), CORRECTING)))
 
 
@@ -33,7 +36,7 @@ def activations(file: bytes, image: Image, exact: bool = False) -> list[NDArray[
 
     Integers are turned into the numbers that they stand for. Taught in chapter 8.
     """
-    interpreter = tflite.interpreter(file, exact=exact, keep=True)
+    interpreter = open_interpreter(file, exact=exact, keep=True)
     return _outputs(interpreter, image)
 
 
@@ -59,7 +62,7 @@ def integers(file: bytes, image: Image, layer: str) -> Integers:
     is no 1×1 convolution of this file. Taught in chapter 8.
     """
     found = [i for i, o in enumerate(tflite.operators(file)) if o.layer == layer]
-    run = tflite.interpreter(file, exact=True, keep=True)
+    run = open_interpreter(file, exact=True, keep=True)
     operator = run._get_ops_details()[found[0]] if found else {"inputs": [], "outputs": []}
     indices = [*operator["inputs"], *operator["outputs"]]
     details = {tensor["index"]: tensor for tensor in run.get_tensor_details()}
@@ -82,7 +85,7 @@ def signal_to_noise(
     """
     operators = tflite.operators(int8_file)
     kept = _same_operators(float_file, operators)
-    runs = [tflite.interpreter(file, keep=True) for file in (float_file, int8_file)]
+    runs = [open_interpreter(file, keep=True) for file in (float_file, int8_file)]
     signal, noise = np.zeros(len(kept)), np.zeros(len(kept))
     for image in images:
         truth, rounded = (_outputs(run, image) for run in runs)
@@ -112,7 +115,7 @@ def correct_bias(
     model = tflite.read(int8_file)
     graph = model.subgraphs[0]
     last = {int(i): n for n, o in enumerate(graph.operators) for i in o.inputs}
-    source = tflite.interpreter(int8_file).get_input_details()[0]
+    source = open_interpreter(int8_file).get_input_details()[0]
     values = {int(graph.inputs[0]): [_entered(image, source) for image in images]}
     for number in progress(range(len(graph.operators))):
         operator = graph.operators[number]
@@ -137,7 +140,7 @@ def _run_alone(model: Any, number: int, values: dict[int, list[NDArray]]) -> lis
     """Outputs of operator `number` of `model` for each image, given `values` by tensor number."""
     operator = model.subgraphs[0].operators[number]
     inputs = [values[int(i)] for i in operator.inputs if int(i) in values]
-    run = tflite.interpreter(tflite.single(model, number))
+    run = open_interpreter(tflite.single(model, number))
     target, outputs = run.get_output_details()[0]["index"], []
     for image in zip(*inputs, strict=True):
         for source, array in zip(run.get_input_details(), image, strict=True):
@@ -169,7 +172,7 @@ def channel_means(file: bytes, images: Sequence[Image]) -> list[NDArray[np.float
         raise ValueError("images is empty; some photos are wanted, 10 are enough")
     kinds = [operator.kind for operator in tflite.operators(file)]
     places = [place for place, kind in enumerate(kinds) if kind in CONVOLUTIONS]
-    run = tflite.interpreter(file, keep=True)
+    run = open_interpreter(file, keep=True)
     totals = [np.zeros(1)] * len(places)
     for image in images:
         outputs = _outputs(run, image)

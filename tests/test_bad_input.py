@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, runtime, shipped, tflite
+from segcore import cli, shipped
 from segcore.data import toy, voc
+from segcore.export import tflite
+from segcore.inference.segmenter import Segmenter
 from segcore.models import checkpoint
 
 PHOTO = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
@@ -111,8 +113,8 @@ def bad(tmp_path_factory):
 @pytest.fixture
 def fast(monkeypatch):
     """A segmenter that answers at once: here only the ways in and out are on trial."""
-    quick = runtime.Segmenter(lambda box: np.zeros(box.shape[:2], np.uint8), 33, "quick")
-    monkeypatch.setattr(runtime, "load", lambda *options: quick)
+    quick = Segmenter(lambda box: np.zeros(box.shape[:2], np.uint8), 33, "quick")
+    monkeypatch.setattr(cli, "load", lambda *options: quick)
 
 
 def run(capsys, *typed):

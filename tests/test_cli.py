@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, cli_models, metrics, runtime
+from segcore import cli, cli_models, metrics
 from segcore.data import toy, voc
+from segcore.inference.segmenter import Segmenter
 
 
 @pytest.fixture
 def bright_is_cat(monkeypatch):
     """A segmenter that calls bright pixels cat, in place of the network."""
-    quick = runtime.Segmenter(lambda box: np.where(box[..., 0] > 200, 8, 0), 33, "bright")
-    monkeypatch.setattr(runtime, "load", lambda *options: quick)
+    quick = Segmenter(lambda box: np.where(box[..., 0] > 200, 8, 0), 33, "bright")
+    monkeypatch.setattr(cli, "load", lambda *options: quick)
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import export
+from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data.images import signed
+from segcore.export.convert import to_tflite
 from segcore.models import pretrained
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -79,8 +80,8 @@ def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
     small = keras.Model(image, keras.layers.Conv2D(2, 1, 4)(image))
     box = np.random.default_rng(0).integers(0, 256, (33, 33, 3), np.uint8)
     for argmax in (False, True):
-        content = export.convert(small, "float32", argmax=argmax)
-        file = export.write(tmp_path / "stride_4.tflite", content)
+        content = to_tflite(small, "float32", argmax=argmax)
+        file = write_bytes(tmp_path / "stride_4.tflite", content)
         answer = experiment("front").enlarged(file, 33).infer(box)
         scores = np.asarray(small(signed(box)[None]))[0]
         if argmax:

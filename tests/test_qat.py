@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segcore import export, fakequant, folding, qat, runtime, tflite
+from segcore import fakequant, folding, qat
+from segcore._files import write_bytes
 from segcore.data.images import letterbox, read_image
+from segcore.export import tflite
+from segcore.export.convert import to_tflite
+from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint, deeplab, pretrained
 
 
@@ -265,12 +269,12 @@ def shipped():
     checkpoint.load_weights(network, checkpoint.arrays_of(qat.quantise(folded, ranges)))
     qat.round_biases(network)
     network.compile(jit_compile=False)
-    return network, export.convert(network, "int8"), boxes
+    return network, to_tflite(network, "int8"), boxes
 
 
 def near(network, content, box, tmp_path):
     """The share of scores within two steps of the output's scale."""
-    file = runtime.load(export.write(tmp_path / "qat.tflite", content))
+    file = load(write_bytes(tmp_path / "qat.tflite", content))
     return (qat.steps_apart(network, file, box) < 2.5).mean()
 
 
@@ -299,8 +303,8 @@ def test_the_file_is_pure_int8_without_calibration_photos(shipped):
 def test_every_score_of_a_small_network_is_within_two_steps_of_its_file(tmp_path):
     network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()], share=1.0))
     qat.round_biases(network)
-    content = export.convert(network, "int8")
-    file = runtime.load(export.write(tmp_path / "tiny.tflite", content))
+    content = to_tflite(network, "int8")
+    file = load(write_bytes(tmp_path / "tiny.tflite", content))
     for image in images():
         box = np.round(image * 127.5 + 128).astype(np.uint8)
         assert qat.steps_apart(network, file, box).max() < 2.01
@@ -324,7 +328,7 @@ def scales(content):
 
 def test_the_file_has_one_scale_across_each_resize_crop_and_join():
     network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()]))
-    found = scales(export.convert(network, "int8", interface="float32"))
+    found = scales(to_tflite(network, "int8", interface="float32"))
     for kind in ("RESIZE_BILINEAR", "STRIDED_SLICE", "CONCATENATION"):
         assert found[kind] and all(len(pairs) == 1 for pairs in found[kind]), kind
     assert len(set.union(*found["ADD"])) > 1, "here scales may differ"

@@ -3,8 +3,10 @@
 import pytest
 import skimage.data
 
-from segcore import runtime, shipped, tflite
+from segcore import shipped
 from segcore.data import voc
+from segcore.export import tflite
+from segcore.inference.segmenter import load, wrap
 from segcore.models import pretrained
 from segcore.training import runs
 
@@ -21,7 +23,7 @@ AGREE = {shipped.PHONE: 0.95, shipped.SHARP: 0.97}  # the astronaut has 0.956 an
 def shipped(request):
     """(file, the Keras network that it was made from)."""
     make = {"phone": lambda: pretrained.load(257), "sharp": pretrained.load_lean}
-    return FILES[request.param], runtime.wrap(make[request.param](), request.param)
+    return FILES[request.param], wrap(make[request.param](), request.param)
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=FILES)
@@ -35,7 +37,7 @@ def test_small_and_all_integers(path):
 
 def test_agrees_with_its_network(shipped):
     path, network = shipped
-    file = runtime.load(path)
+    file = load(path)
     assert file.size == network.size
     for name, photo in PHOTOS.items():
         expected, found = network(photo).mask, file(photo).mask
@@ -52,7 +54,7 @@ def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
     for variable in thin.variables:
         if runs.is_encoder(variable.path):
             assert (variable.numpy() == theirs[variable.path]).all(), variable.path
-    masks = [runtime.wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
+    masks = [wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
     assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little
     kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, thin)]
     assert (kernels[0] != kernels[1]).mean() > 0.9

@@ -14,7 +14,7 @@ import skimage.data
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page
 
-from segcore import runtime
+from segcore.inference.segmenter import load
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = ROOT / "_build" / "html" / "book" / "live"
@@ -120,4 +120,4 @@ def mask(page: Page) -> np.ndarray:
 
 def pythons_mask(photo: np.ndarray, precision: str) -> np.ndarray:
     """What Python's interpreter says of `photo` (H, W, 3) with the page's own file."""
-    return runtime.load(LIVE / "models" / f"{precision}.tflite")(photo).mask
+    return load(LIVE / "models" / f"{precision}.tflite")(photo).mask

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from segcore import runtime, shipped
+from segcore import shipped
 from segcore.data import voc
 from segcore.data.images import read_image
+from segcore.inference.segmenter import wrap
 from segcore.models import checkpoint, deeplab, pruning, surgery
 
 SMALL = 65  # five cells at stride 16: the smallest map that the rates 1, 2, 3 fit on
@@ -49,7 +50,7 @@ def test_surgery_copies_any_deeplab_v3(size):
 def test_surgery_gives_the_same_masks_on_photos(shared):
     v3 = deeplab.deeplab_v3(257, two_steps=True)
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
-    first, second = runtime.wrap(v3, "v3"), runtime.wrap(as_plus(v3, 257), "v3+")
+    first, second = wrap(v3, "v3"), wrap(as_plus(v3, 257), "v3+")
     for photo, label in voc.file_pairs(shared / "voc")[:3]:
         image = read_image(photo)
         expected, copied = first(image).mask, second(image).mask

@@ -45,7 +45,7 @@ class Calibration:
         }
 
 
-def draw(photos: Iterable[Path], count: int, seed: int = 0) -> Calibration:
+def draw_photos(photos: Iterable[Path], count: int, seed: int = 0) -> Calibration:
     """`count` of `photos` for calibration: drawn without putting back, the same for equal seeds.
 
     Raises ValueError when there are fewer.

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import export, results, runtime, shipped, tflite
+from segcore import results, shipped
+from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import voc
+from segcore.export import tflite
+from segcore.export.convert import to_tflite
+from segcore.inference.evaluate import evaluate
+from segcore.inference.segmenter import Prediction, load
 
 MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return runtime.load()
+    return load()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def test_motorbike(segmenter):
 
 def test_shares_are_counted():
     mask = np.array([[0, 0, 8], [8, 8, 15]], np.uint8)
-    assert runtime.Prediction(mask, 1, 1, 1).shares() == pytest.approx(
+    assert Prediction(mask, 1, 1, 1).shares() == pytest.approx(
         {"cat": 3 / 6, "background": 2 / 6, "person": 1 / 6}
     )
 
@@ -49,7 +54,7 @@ def test_shares_are_counted():
 def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expected):
     from segcore.metrics import summary
 
-    confusion, _ = runtime.evaluate(runtime.load(size=size), voc.file_pairs(voc_root))
+    confusion, _ = evaluate(load(size=size), voc.file_pairs(voc_root))
     scores = summary(confusion)
     assert scores["miou"] == pytest.approx(expected, abs=0.3)
     assert scores["miou"] == pytest.approx(results.get(f"voc40.{key}.miou"), abs=0.05)
@@ -58,8 +63,8 @@ def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expect
 def test_googles_file_scores_what_the_course_says(shared, voc_root):
     from segcore.metrics import summary
 
-    model = runtime.load(shared / "reference" / "deeplabv3_mnv2_pascal_quant.tflite")
-    confusion, _ = runtime.evaluate(model, voc.file_pairs(voc_root))
+    model = load(shared / "reference" / "deeplabv3_mnv2_pascal_quant.tflite")
+    confusion, _ = evaluate(model, voc.file_pairs(voc_root))
     assert summary(confusion)["miou"] == pytest.approx(74.9, abs=0.3)
 
 
@@ -82,14 +87,14 @@ def saved(tmp_path):
 
     def save(model):
         if isinstance(model, bytes):
-            return export.write(tmp_path / "m.tflite", model)
+            return write_bytes(tmp_path / "m.tflite", model)
         model.save(tmp_path / "m.keras")
         return tmp_path / "m.keras"
 
     return save
 
 
-@pytest.mark.parametrize("prepare", [lambda net: net, lambda net: export.convert(net, "float32")])
+@pytest.mark.parametrize("prepare", [lambda net: net, lambda net: to_tflite(net, "float32")])
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
@@ -100,11 +105,11 @@ def saved(tmp_path):
 def test_an_answer_that_fits_no_mask_is_refused(saved, prepare, odd, said):
     path = saved(prepare(network(**odd)))
     with pytest.raises(ValueError, match=re.escape(f"{path}: {said}; export it so that each")):
-        runtime.load(path)
+        load(path)
 
 
 def test_a_file_for_any_size_is_refused(saved):
-    model = tflite.read(export.convert(network(), "float32"))
+    model = tflite.read(to_tflite(network(), "float32"))
     graph = model.subgraphs[0]
     tensor = graph.tensors[graph.inputs[0]]
     tensor.shape = np.array([1, 1, 1, 3], np.int32)
@@ -112,7 +117,7 @@ def test_a_file_for_any_size_is_refused(saved):
     for free in (tflite.write(model), network(side=None)):
         path = saved(free)
         with pytest.raises(ValueError, match=re.escape(f"{path}: takes images of any size; exp")):
-            runtime.load(path)
+            load(path)
 
 
 def test_ids_that_voc_does_not_have_are_refused(saved):
@@ -122,7 +127,7 @@ def test_ids_that_voc_does_not_have_are_refused(saved):
         many = network(classes=301)
         many.layers[1].bias.assign(np.eye(301)[winner])
         many.layers[1].kernel.assign(np.zeros((1, 1, 3, 301)))
-        segmenter = runtime.load(saved(export.convert(many, "float32", argmax=True)))
+        segmenter = load(saved(to_tflite(many, "float32", argmax=True)))
         if fine:
             assert (segmenter(photo).mask == 20).all()
         else:
@@ -133,7 +138,7 @@ def test_ids_that_voc_does_not_have_are_refused(saved):
 @pytest.mark.parametrize("threads", [0, -1])
 def test_too_few_threads_are_not_the_files_fault(threads):
     with pytest.raises(ValueError, match=f"^threads must be 1 or more, not {threads}$"):
-        runtime.load(shipped.PHONE, threads=threads)
+        load(shipped.PHONE, threads=threads)
 
 
 def test_tflite_input_and_output_types(monkeypatch, tmp_path):
@@ -145,9 +150,9 @@ def test_tflite_input_and_output_types(monkeypatch, tmp_path):
         (np.int8, 1 / 127.5, -0.5),
     ]:
         fake = FakeInterpreter(dtype)
-        monkeypatch.setattr(runtime.tflite, "interpreter", lambda path, threads, fake=fake: fake)
+        monkeypatch.setattr(segmenter.tflite, "interpreter", lambda path, threads, fake=fake: fake)
         (tmp_path / "m.tflite").touch()
-        answer = runtime.load(tmp_path / "m.tflite").infer(box)
+        answer = load(tmp_path / "m.tflite").infer(box)
         seen = (fake.seen[0].astype(float) - zero) * scale
         np.testing.assert_allclose(seen, box / 127.5 - 1, atol=1e-6)
         np.testing.assert_allclose(answer[0, 0], [-2.0, 0.0, 5.0])

@@ -5,8 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from segcore import benchmark, cli, export, tflite
+from segcore import cli
+from segcore._files import write_bytes
 from segcore.data import toy, voc
+from segcore.export import tflite
+from segcore.export.convert import to_tflite
+from segcore.export.interpreter import open_interpreter
+from segcore.inference import benchmark
 from segcore.models import deeplab
 
 
@@ -65,8 +70,8 @@ def small():
 
 @pytest.fixture(scope="module")
 def file(small, tmp_path_factory):
-    content = export.convert(small, "float16")
-    return export.write(tmp_path_factory.mktemp("benchmark") / "small.tflite", content)
+    content = to_tflite(small, "float16")
+    return write_bytes(tmp_path_factory.mktemp("benchmark") / "small.tflite", content)
 
 
 def test_profile_has_a_time_for_each_operator_that_runs(file):
@@ -84,14 +89,14 @@ def test_profile_has_a_time_for_each_operator_that_runs(file):
 def test_operators_alone_compute_what_they_compute_together(file):
     """Every operator, cut out and fed with what the whole network gave it, says the same."""
     model = tflite.read(file)
-    whole = tflite.interpreter(file, keep=True)
+    whole = open_interpreter(file, keep=True)
     image = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
     whole.set_tensor(whole.get_input_details()[0]["index"], image)
     whole.invoke()
     for number, operator in enumerate(whole._get_ops_details()):
         if tflite.is_unpacking(model, number):
             continue
-        alone = tflite.interpreter(tflite.single(model, number), keep=True)
+        alone = open_interpreter(tflite.single(model, number), keep=True)
         for source in alone.get_input_details():
             index = next(i for i in operator["inputs"] if _name(whole, i) == source["name"])
             alone.set_tensor(source["index"], whole.get_tensor(index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import metrics, tflite
 from segcore.data import voc
-from segcore.data.images import letterbox, read_image, signed, unletterbox
+from segcore.data.images import letterbox, signed, unletterbox
+from segcore.export.interpreter import open_interpreter
 
 SIZES = (257, 513)  # for phones, for quality
 
@@ -83,27 +83,6 @@ def load(
     return _load_keras(path, size)
 
 
-def evaluate(
-    segmenter: Segmenter, pairs: Iterable[tuple[Path, Path]]
-) -> tuple[NDArray[np.int64], float]:
-    """One confusion matrix (21, 21) over (photo, mask) files at native size, and the median ms.
-
-    Raises ValueError naming the file when a photo and its mask differ in size.
-    """
-    confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
-    times = []
-    for photo, mask in pairs:
-        image, labels = read_image(photo), voc.read_mask(mask)
-        if image.shape[:2] != labels.shape:
-            raise ValueError(
-                f"{mask}: {_by(labels)} pixels, its photo has {_by(image)}; use the mask as drawn"
-            )
-        prediction = segmenter(image)
-        times.append(prediction.inference_ms)
-        confusion += metrics.confusion_matrix(labels, prediction.mask)
-    return confusion, float(np.median(times)) if times else float("nan")
-
-
 def _load_keras(path: Path | None, size: int | None) -> Segmenter:
     """DeepLabV3+ under Keras; this is the import that takes seconds."""
     from segcore import shipped
@@ -142,7 +121,7 @@ def _open_keras(path: Path, size: int | None) -> Any:
 
 def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter:
     """A `.tflite` file with one image input and one output of scores or class ids."""
-    interpreter = tflite.interpreter(path, threads)
+    interpreter = open_interpreter(path, threads)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     _check_shape(path, tuple(source["shape_signature"].tolist()), size)
     side = int(source["shape"][1])
@@ -204,7 +183,3 @@ def _check_answer(path: Path, shape: tuple[int, ...], side: int) -> None:
             f"{path}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
             f"gets a class id, or at most {voc.NUM_CLASSES} scores"
         )
-
-
-def _by(array: NDArray) -> str:
-    return f"{array.shape[1]}×{array.shape[0]}"

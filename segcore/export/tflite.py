@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from segcore._stderr import quiet_stderr
-
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # they change the type and compute nothing
 
 
@@ -47,6 +45,18 @@ def operators(file: str | Path | bytes) -> list[Operator]:
     return [_describe(model, graph, operator) for operator in graph.operators]
 
 
+def contents(path: str | Path) -> dict[str, Any]:
+    """What is in the file: bytes, operators by kind, kinds that compute in float. For JSON."""
+    listed = operators(path)
+    kinds = sorted({operator.kind for operator in listed})
+    return {
+        "bytes": Path(path).stat().st_size,
+        "mib": round(Path(path).stat().st_size / 2**20, 2),
+        "operators": {kind: sum(o.kind == kind for o in listed) for kind in kinds},
+        "in_float": sorted({o.kind for o in listed if o.in_float}),
+    }
+
+
 def single(model: Any, number: int) -> bytes:
     """A file that holds nothing but operator `number` of `model`, its constants included.
 
@@ -80,40 +90,6 @@ def is_unpacking(model: Any, number: int) -> bool:
     return all(_is_constant(model, int(i)) for i in inputs if i >= 0)
 
 
-def interpreter(
-    file: str | Path | bytes, threads: int | None = None, exact: bool = False, keep: bool = False
-) -> Any:
-    """LiteRT's interpreter for a file (its path or its bytes), ready to be fed.
-
-    `exact` takes the slow reference kernels, whose integers `affine` reproduces to the bit; `keep`
-    lets every operator's output be read afterwards, without the delegates that fuse them away.
-    Raises ValueError for what LiteRT cannot read, and for fewer `threads` than one.
-    """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}")
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError:  # the same class under its old name
-        from tensorflow.lite import Interpreter
-        from tensorflow.lite.experimental import OpResolverType
-    kinds = OpResolverType
-    plain = kinds.BUILTIN_REF if exact else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    source = {"model_content": file} if isinstance(file, bytes) else {"model_path": str(file)}
-    try:
-        with quiet_stderr():
-            made = Interpreter(
-                **source,
-                num_threads=threads,
-                experimental_op_resolver_type=plain if exact or keep else kinds.AUTO,
-                experimental_preserve_all_tensors=keep,
-            )
-            made.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0] if str(error) else "unknown"
-        raise ValueError(f"{_name(file)}: not a readable .tflite model ({why})") from None
-    return made
-
-
 def read(file: str | Path | bytes) -> Any:
     """A file (its path or its bytes) as the objects of its schema.
 
@@ -121,7 +97,7 @@ def read(file: str | Path | bytes) -> Any:
     """
     content = file if isinstance(file, bytes) else Path(file).read_bytes()
     if content[4:8] != b"TFL3":
-        raise ValueError(f"{_name(file)}: not a .tflite file (it lacks the mark TFL3)")
+        raise ValueError(f"{name_of(file)}: not a .tflite file (it lacks the mark TFL3)")
     return _tools().read_model_from_bytearray(bytearray(content))
 
 
@@ -185,7 +161,8 @@ def _type(tensor: Any) -> str:
     return _tools().type_to_name(tensor.type).lower()
 
 
-def _name(file: str | Path | bytes) -> str:
+def name_of(file: str | Path | bytes) -> str:
+    """What messages call a file: its path, or "the content" for bytes."""
     return "the content" if isinstance(file, bytes) else str(file)
 
 

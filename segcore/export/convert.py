@@ -6,21 +6,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segcore import metrics, runtime, tflite
-from segcore._files import replacing
 from segcore._stderr import quiet_stderr
-from segcore.calibration import Calibration as Calibration
-from segcore.calibration import draw as draw
-from segcore.data import voc
-from segcore.data.images import letterbox, read_image, unletterbox
+from segcore.export import tflite
+from segcore.export.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -42,7 +34,7 @@ NO_RANGES = "calibration is None and the network has no ranges of its own; name 
 INTERFACES = ("uint8", "int8", "float32")  # how photos enter an int8 file and scores leave it
 
 
-def convert(
+def to_tflite(
     network: Any,
     precision: str,
     calibration: Calibration | None = None,
@@ -70,68 +62,6 @@ def convert(
     if precision == "int8":
         _check_integers(content)
     return content
-
-
-def write(path: str | Path, content: bytes) -> Path:
-    """Writes `content` whole or not at all → the path."""
-    with replacing(path) as file:
-        file.write(content)
-    return Path(path)
-
-
-def contents(path: str | Path) -> dict[str, Any]:
-    """What is in the file: bytes, operators by kind, kinds that compute in float. For JSON."""
-    operators = tflite.operators(path)
-    kinds = sorted({operator.kind for operator in operators})
-    return {
-        "bytes": Path(path).stat().st_size,
-        "mib": round(Path(path).stat().st_size / 2**20, 2),
-        "operators": {kind: sum(o.kind == kind for o in operators) for kind in kinds},
-        "in_float": sorted({o.kind for o in operators if o.in_float}),
-    }
-
-
-def contract(
-    path: str | Path,
-    reference: runtime.Segmenter,
-    pairs: Iterable[tuple[Path, Path]],
-    min_pixels: int = 1,
-) -> dict[str, Any]:
-    """`contents` of the file at `path`, and how its answers differ from those of `reference`.
-
-    Over all (photo, mask) `pairs`, at native size: `logit_difference`, the largest one between
-    scores (None where one of the two gives class ids); `changed`, the share of pixels (0..1) with
-    another class; `confusion` (21, 21), and from it `accuracy` and `miou` (0..1), the latter over
-    classes with `min_pixels` labelled pixels. Taught in chapter 8.
-    """
-    segmenter = runtime.load(path)
-    if segmenter.size != reference.size:
-        raise ValueError(f"reference is made for {reference.size} pixels, {path} for another size")
-    confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
-    changed, pixels, differences = 0, 0, []
-    for photo, mask in pairs:
-        ours, theirs, difference = _both(segmenter, reference, read_image(photo))
-        confusion += metrics.confusion_matrix(voc.read_mask(mask), ours)
-        changed, pixels = changed + int((ours != theirs).sum()), pixels + ours.size
-        differences += [difference] if difference is not None else []
-    return contents(path) | {
-        "logit_difference": max(differences, default=None),
-        "changed": changed / pixels if pixels else float("nan"),
-        "confusion": confusion,
-        "accuracy": metrics.pixel_accuracy(confusion),
-        "miou": metrics.mean_iou(confusion, min_pixels),
-    }
-
-
-def _both(
-    segmenter: runtime.Segmenter, reference: runtime.Segmenter, image: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float | None]:
-    """The masks (H, W) of two networks, and the largest difference between their scores if any."""
-    box, content = letterbox(image, segmenter.size)
-    answers = [model.infer(box) for model in (segmenter, reference)]
-    ours, theirs = (unletterbox(a, content, image.shape[:2]) for a in answers)
-    comparable = answers[0].shape == answers[1].shape and answers[0].ndim == 3
-    return ours, theirs, float(np.abs(answers[0] - answers[1]).max()) if comparable else None
 
 
 def _converter(

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import tflite
+from segcore.export import tflite
+from segcore.export.interpreter import open_interpreter
 
 Run = Callable[[], Any]  # runs a network once
 WARM_UP = 3
@@ -169,7 +170,7 @@ def _milliseconds(run: Run, at_least: float = 0.0) -> float:
 
 
 def _fed(file: str | Path | bytes, threads: int | None) -> Run:
-    interpreter = tflite.interpreter(file, threads)
+    interpreter = open_interpreter(file, threads)
     for source in interpreter.get_input_details():
         interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
     return interpreter.invoke

@@ -7,9 +7,16 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from segcore import affine, export, ptq, runtime, shipped, tflite
+from segcore import affine, ptq, shipped
+from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.data.images import letterbox
+from segcore.export import convert, tflite
+from segcore.export.calibration import Calibration, draw_photos
+from segcore.export.convert import to_tflite
+from segcore.export.interpreter import open_interpreter
+from segcore.inference.evaluate import compare_files
+from segcore.inference.segmenter import Segmenter, load, wrap
 from segcore.models import checkpoint, deeplab
 
 SIZE = 129
@@ -38,20 +45,20 @@ def network():
 
 @pytest.fixture(scope="session")
 def calibration():
-    return export.Calibration(tuple(PHOTOS.values()))
+    return Calibration(tuple(PHOTOS.values()))
 
 
 @pytest.fixture(scope="session")
 def contents(network, calibration):
     """The bytes of a file in each precision, and of the int8 one with corrected biases."""
-    made = {name: export.convert(network, name, calibration) for name in export.PRECISIONS}
+    made = {name: to_tflite(network, name, calibration) for name in convert.PRECISIONS}
     images = list(calibration.images(SIZE))
     return made | {"corrected": ptq.correct_bias(made["float32"], made["int8"], images)}
 
 
 @pytest.fixture(scope="session")
 def reference(network):
-    return runtime.wrap(network, "float")
+    return wrap(network, "float")
 
 
 @pytest.fixture(scope="session")
@@ -67,13 +74,13 @@ def pairs(reference, tmp_path_factory):
 @pytest.fixture(scope="session")
 def paths(contents, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    return {name: export.write(folder / f"{name}.tflite", c) for name, c in contents.items()}
+    return {name: write_bytes(folder / f"{name}.tflite", c) for name, c in contents.items()}
 
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_contract(name, paths, reference, pairs):
     mib, changed, difference, iou = LIMITS[name]
-    held = export.contract(paths[name], reference, pairs)
+    held = compare_files(paths[name], reference, pairs)
     assert held["bytes"] <= mib * 2**20 and held["mib"] == pytest.approx(
         held["bytes"] / 2**20, 0.01
     )
@@ -105,7 +112,7 @@ def test_only_int8_computes_in_integers(contents):
 
 
 def test_kernels_are_stored_as_promised(contents):
-    for name, precision in export.PRECISIONS.items():
+    for name, precision in convert.PRECISIONS.items():
         model = tflite.read(contents[name])
         sizes = {"float32": 4, "float16": 2, "int8": 1}
         most = max(len(b.data) for b in model.buffers if b.data is not None)
@@ -121,21 +128,21 @@ def test_multiply_adds_are_counted_like_the_networks(network, contents):
 
 
 def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_path):
-    content = export.convert(network, "int8", calibration, argmax=True)
+    content = to_tflite(network, "int8", calibration, argmax=True)
     operators = tflite.operators(content)
     assert not [o for o in operators if o.in_float]
     assert (operators[-1].kind, operators[-1].output) == ("ARG_MAX", "int32")
-    winner = runtime.load(export.write(tmp_path / "winner.tflite", content))
+    winner = load(write_bytes(tmp_path / "winner.tflite", content))
     box, _ = letterbox(PHOTOS["astronaut"], SIZE)
-    ids, scores = winner.infer(box), runtime.load(paths["int8"]).infer(box)
+    ids, scores = winner.infer(box), load(paths["int8"]).infer(box)
     assert ids.dtype == np.int32 and len(np.unique(ids)) > 1
     np.testing.assert_array_equal(ids, scores.argmax(-1))
-    assert export.contract(paths["int8"], winner, [])["logit_difference"] is None
+    assert compare_files(paths["int8"], winner, [])["logit_difference"] is None
 
 
 def test_float_interface(calibration):
     small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
-    operators = tflite.operators(export.convert(small, "int8", calibration, "float32"))
+    operators = tflite.operators(to_tflite(small, "int8", calibration, "float32"))
     assert (operators[0].inputs, operators[-1].output) == (("float32",), "float32")
     assert not [o for o in operators if o.in_float]  # changes of type at the two ends, no more
 
@@ -185,7 +192,7 @@ def test_corrected_biases_bring_the_means_back(contents, calibration):
 
 
 def test_files_of_two_networks_are_not_compared(contents):
-    small = export.convert(_fixed(deeplab.deeplab_v3(65, filters=8)), "float32")
+    small = to_tflite(_fixed(deeplab.deeplab_v3(65, filters=8)), "float32")
     for wrong in (ptq.signal_to_noise, ptq.correct_bias):
         with pytest.raises(ValueError, match="different operators"):
             wrong(small, contents["int8"], [np.zeros((1, SIZE, SIZE, 3), np.float32)])
@@ -200,13 +207,13 @@ def _fixed(network):
 
 def test_calibration_is_drawn_by_seed_and_recorded(tmp_path):
     photos = [tmp_path / f"{number}.png" for number in range(20)]
-    first, again, other = (export.draw(photos[::step], 5, seed) for step, seed in CASES)
+    first, again, other = (draw_photos(photos[::step], 5, seed) for step, seed in CASES)
     assert first == again and first != other and len(set(first.photos)) == 5
     scheme = first.scheme(257)
     assert scheme["names"] == [photo.name for photo in first.photos] and scheme["seed"] == 3
     assert "257" in scheme["letterbox"] and scheme["photos"] == 5
     with pytest.raises(ValueError, match=r"count is 21; wanted 1 to 20"):
-        export.draw(photos, 21)
+        draw_photos(photos, 21)
 
 
 CASES = ((1, 3), (-1, 3), (1, 4))  # order of the photos, seed
@@ -214,11 +221,11 @@ CASES = ((1, 3), (-1, 3), (1, 4))  # order of the photos, seed
 
 def test_calibration_images_are_what_the_network_sees():
     image = np.full((10, 20, 3), 255, np.uint8)
-    (seen,) = export.Calibration((image,)).images(33)
+    (seen,) = Calibration((image,)).images(33)
     assert seen.shape == (1, 33, 33, 3) and seen.dtype == np.float32
     np.testing.assert_allclose(seen[0, 0, 0], 1)
     np.testing.assert_allclose(seen[0, -1, 0], 127 / 127.5 - 1, atol=1e-6)
-    assert export.Calibration((image,)).scheme(33)["names"][0].startswith("20x10 sha256 ")
+    assert Calibration((image,)).scheme(33)["names"][0].startswith("20x10 sha256 ")
 
 
 @pytest.mark.parametrize(
@@ -231,19 +238,19 @@ def test_calibration_images_are_what_the_network_sees():
 )
 def test_bad_arguments(network, arguments, said):
     with pytest.raises(ValueError, match=said):
-        export.convert(network, **({"precision": "float32"} | arguments))
+        to_tflite(network, **({"precision": "float32"} | arguments))
 
 
 def test_free_batch_is_refused():
     with pytest.raises(ValueError, match=r"takes \(None, 65, 65, 3\).*batch_size=1"):
-        export.convert(deeplab.deeplab_v3_plus(65), "float32")
+        to_tflite(deeplab.deeplab_v3_plus(65), "float32")
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path):
-    assert export.write(tmp_path / "a.tflite", b"x").read_bytes() == b"x"
+    assert write_bytes(tmp_path / "a.tflite", b"x").read_bytes() == b"x"
     (tmp_path / "folder.tflite").mkdir()
     with pytest.raises(OSError):
-        export.write(tmp_path / "folder.tflite", b"x")
+        write_bytes(tmp_path / "folder.tflite", b"x")
     assert not list(Path(tmp_path).glob("*.part"))
 
 
@@ -252,10 +259,10 @@ def test_what_is_no_tflite_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
         tflite.operators(tmp_path / "a.tflite")
     with pytest.raises(ValueError, match=r"a\.tflite: not a readable"):
-        tflite.interpreter(tmp_path / "a.tflite")
+        open_interpreter(tmp_path / "a.tflite")
 
 
 def test_reference_of_another_size_is_refused(paths):
-    other = runtime.Segmenter(lambda box: box, 65, "other")
+    other = Segmenter(lambda box: box, 65, "other")
     with pytest.raises(ValueError, match="reference is made for 65 pixels"):
-        export.contract(paths["float32"], other, [])
+        compare_files(paths["float32"], other, [])

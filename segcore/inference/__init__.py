@@ -1,0 +1,1 @@
+"""A model file segments photos, is scored on a folder of them, and is timed."""
