@@ -17,7 +17,7 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import metrics, ptq, results
+from segcore import metrics, results
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import voc
@@ -28,6 +28,7 @@ from segcore.inference import benchmark
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Segmenter, inference, load
 from segcore.models import deeplab, pretrained
+from segcore.quantisation.bias_correction import to_int8
 
 ROUNDS = 30
 THINNER = {  # filters of ASPP and decoder, wiring
@@ -68,7 +69,7 @@ def exact_variants(network, calibration, folder):
         ("scores_stride_4", early, False),
         ("ids_stride_4", early, True),
     ):
-        content = ptq.to_int8(source, calibration, argmax=argmax)
+        content = to_int8(source, calibration, argmax=argmax)
         path = write_bytes(folder / f"{name}_{size}.tflite", content)
         found[path.stem] = (path, enlarged(path, size) if source is early else load(path))
     return found

@@ -16,13 +16,14 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import metrics, ptq, results, shipped
+from segcore import metrics, results, shipped
 from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.inference import benchmark
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import load, wrap
 from segcore.models import pretrained
+from segcore.quantisation.bias_correction import to_int8
 
 ROUNDS = 30
 
@@ -37,7 +38,7 @@ def compare(shared: Path) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():
-            content = ptq.to_int8(network, calibration, argmax=True)
+            content = to_int8(network, calibration, argmax=True)
             paths[name] = write_bytes(Path(folder) / f"{name}.tflite", content)
         runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
         timings = benchmark.interleave(runs, ROUNDS, "google_513", lambda x: tqdm(x, unit="round"))

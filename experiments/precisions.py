@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import metrics, ptq, results, shipped
+from segcore import metrics, results, shipped
 from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.export.calibration import draw_photos
@@ -27,6 +27,8 @@ from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
 from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
+from segcore.quantisation import bias_correction, debugger
+from segcore.quantisation.bias_correction import to_int8
 
 SIZES = (257, 513)
 ROUNDS = 30
@@ -52,10 +54,12 @@ def calibration_of(shared):
 def contents_of(network, calibration):
     """The bytes of a file in each precision, and of int8 in each way of giving its answer."""
     contents = {name: to_tflite(network, name) for name in ("float32", "float16", "dynamic")}
-    images = list(islice(calibration.images(network.input_shape[1]), ptq.CORRECTING))
+    images = list(islice(calibration.images(network.input_shape[1]), bias_correction.CORRECTING))
     contents["int8_plain"] = to_tflite(network, "int8", calibration)
-    contents["int8"] = ptq.correct_bias(contents["float32"], contents["int8_plain"], images)
-    contents["int8_argmax"] = ptq.to_int8(network, calibration, argmax=True)
+    contents["int8"] = bias_correction.correct_bias(
+        contents["float32"], contents["int8_plain"], images
+    )
+    contents["int8_argmax"] = to_int8(network, calibration, argmax=True)
     return contents
 
 
@@ -77,7 +81,7 @@ def noise(contents, calibration, size):
     """Signal-to-noise in dB behind each operator, plain and corrected, on three photos."""
     images = list(islice(calibration.images(size), 60, 63))  # none that corrected the biases
     rows = {
-        name: ptq.signal_to_noise(contents["float32"], contents[name], images)
+        name: debugger.signal_to_noise(contents["float32"], contents[name], images)
         for name in ("int8_plain", "int8")
     }
     return {

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from precisions import calibration_of
 
-from segcore import ptq, shipped
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore.models import pretrained
+from segcore.quantisation.bias_correction import to_int8
 
 if __name__ == "__main__":
     calibration = calibration_of(Path(sys.argv[1]))
@@ -23,5 +24,5 @@ if __name__ == "__main__":
         (shipped.PHONE, lambda: pretrained.load(257, batch_size=1)),
         (shipped.SHARP, lambda: pretrained.load_lean(batch_size=1)),
     ):
-        content = ptq.to_int8(make(), calibration)
+        content = to_int8(make(), calibration)
         print(f"{write_bytes(path, content).name}: {len(content) / 2**20:.2f} MiB")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import folding, metrics, qat, results
+from segcore import metrics, results
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import toy
@@ -24,6 +24,7 @@ from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint
+from segcore.quantisation import fold, qat
 from segcore.training import losses
 from segcore.training.trainer import re_estimate
 
@@ -107,7 +108,7 @@ def main():
     re_estimate(model, [images[i : i + 30] for i in range(0, 300, 30)])
     values = {"float32": of_network(model, unseen, truth), "bits": {}}
     print("float32", values["float32"], flush=True)
-    folded = folding.fold(model)
+    folded = fold.fold(model)
     folded.compile(jit_compile=False)
     parts = [folded.predict_on_batch(images[i : i + 20]) for i in range(0, 300, 20)]
     target = np.concatenate(parts)

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from segcore import fakequant, folding, qat
 from segcore._keras import keras
 from segcore.data import augment, dataset
 from segcore.models import pretrained
+from segcore.quantisation import fake_quant, fold, qat
 from segcore.training import losses
 
 AVERAGE = 0.998  # memory of the running average, in steps
@@ -42,7 +42,7 @@ class Size:
 
 def build(size: int, batch: int, part: int, weights: Any, read: dataset.Photos) -> Size:
     """Teacher and student of one size; nothing calibrated or compiled yet."""
-    folded = folding.fold(pretrained.load(size, weights))
+    folded = fold.fold(pretrained.load(size, weights))
     student, observer = small(qat.quantise(folded)), qat.observer(folded)
     return Size(size, batch, part, folded, small(folded), student, observer, read)
 
@@ -167,7 +167,7 @@ def means(each: Size) -> Callable:
 
 def convolutions(network: keras.Model) -> list[str]:
     """The names of the convolutions, in running order."""
-    return [x.name for x in network.layers if isinstance(x, fakequant.Convolution)]
+    return [x.name for x in network.layers if isinstance(x, fake_quant.Convolution)]
 
 
 def correct_biases(each: Size, run: Callable, chosen: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import metrics, ptq, qat, results
+from segcore import metrics, results
 from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
@@ -25,6 +25,8 @@ from segcore.export.convert import to_tflite
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import load, wrap
 from segcore.models import checkpoint, deeplab, pretrained
+from segcore.quantisation import qat
+from segcore.quantisation.bias_correction import to_int8
 
 
 def network(size, out):
@@ -52,7 +54,7 @@ def files(size, shared, out):
     calibration = draw_photos([photo for photo, _ in pairs_of(shared)], 100)
     contents = {
         "ptq": to_tflite(plain, "int8", calibration),
-        "corrected": ptq.to_int8(plain, calibration),
+        "corrected": to_int8(plain, calibration),
         "qat": to_tflite(fake, "int8"),
     }
     found = {"float32": wrap(plain, "float32")}

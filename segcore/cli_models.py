@@ -158,12 +158,15 @@ def _convert_all(
     options: argparse.Namespace, network: Any, calibration: Any, out: Path
 ) -> dict[str, Path]:
     """Converts to each precision → paths by name; int8 files get corrected biases."""
-    from segcore import ptq
+
+    from segcore.quantisation import bias_correction
 
     paths = {}
     for name in tqdm(options.precision, desc="exporting", unit="file", file=sys.stderr):
         if name == "int8":
-            content = ptq.to_int8(network, calibration, options.interface, options.argmax)
+            content = bias_correction.to_int8(
+                network, calibration, options.interface, options.argmax
+            )
         else:
             content = to_tflite(network, name, argmax=options.argmax)
         paths[name] = write_bytes(out / f"deeplab_{name}_{options.size}.tflite", content)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.affine import Affine, pointwise
 from segcore.checks import Exercise
+from segcore.quantisation.integers import Affine, pointwise
 
 SCALE, ZERO = 6 / 255, -128  # of ReLU6's output
 STEPS = 3_000  # 0.6 / (0.02 · 0.01): the bias in exercise 3

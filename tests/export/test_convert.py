@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from segcore import affine, ptq, shipped
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.data.images import letterbox
@@ -18,6 +18,7 @@ from segcore.export.interpreter import open_interpreter
 from segcore.inference.evaluate import compare_files
 from segcore.inference.segmenter import Segmenter, load, wrap
 from segcore.models import checkpoint, deeplab
+from segcore.quantisation import bias_correction, debugger, integers
 
 SIZE = 129
 PHOTOS = {
@@ -53,7 +54,7 @@ def contents(network, calibration):
     """The bytes of a file in each precision, and of the int8 one with corrected biases."""
     made = {name: to_tflite(network, name, calibration) for name in convert.PRECISIONS}
     images = list(calibration.images(SIZE))
-    return made | {"corrected": ptq.correct_bias(made["float32"], made["int8"], images)}
+    return made | {"corrected": bias_correction.correct_bias(made["float32"], made["int8"], images)}
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +102,7 @@ def test_only_int8_computes_in_integers(contents):
     for name, content in contents.items():
         operators = tflite.operators(content)
         in_float = {o.kind for o in operators if o.in_float}
-        convolutions = [o for o in operators if o.kind in ptq.CONVOLUTIONS]
+        convolutions = [o for o in operators if o.kind in bias_correction.CONVOLUTIONS]
         assert len(convolutions) == 66
         if name in ("int8", "corrected"):
             assert not in_float
@@ -149,8 +150,8 @@ def test_float_interface(calibration):
 
 @pytest.mark.parametrize("layer", ["expanded_conv_project_BN", "block_5_expand_relu", "logits"])
 def test_one_layer_by_hand_to_the_bit(contents, calibration, layer):
-    layer = ptq.integers(contents["int8"], next(calibration.images(SIZE)), layer)
-    ours = affine.pointwise(layer.image, layer.kernel, layer.bias, layer.maps)
+    layer = debugger.integers(contents["int8"], next(calibration.images(SIZE)), layer)
+    ours = integers.pointwise(layer.image, layer.kernel, layer.bias, layer.maps)
     assert np.ptp(layer.output.astype(int)) > 100
     np.testing.assert_array_equal(ours, layer.output)
 
@@ -158,22 +159,24 @@ def test_one_layer_by_hand_to_the_bit(contents, calibration, layer):
 def test_only_pointwise_layers_are_opened(contents, calibration):
     for layer in ("Conv1_relu", "nowhere", "block_2_add"):
         with pytest.raises(ValueError, match=f"layer '{layer}' is no 1×1 convolution"):
-            ptq.integers(contents["int8"], next(calibration.images(SIZE)), layer)
+            debugger.integers(contents["int8"], next(calibration.images(SIZE)), layer)
 
 
 def test_signal_to_noise_falls_from_conversion_to_conversion(contents, calibration):
     images = list(calibration.images(SIZE))[:1]
-    rows = ptq.signal_to_noise(contents["float32"], contents["int8"], images)
+    rows = debugger.signal_to_noise(contents["float32"], contents["int8"], images)
     assert rows[0][1] > 40 and rows[0][0].layer == "Conv1_relu"
     assert 5 < min(decibels for _, decibels in rows) < 20
-    assert min(d for _, d in ptq.signal_to_noise(*[contents["float32"]] * 2, images)) > 200
+    assert min(d for _, d in debugger.signal_to_noise(*[contents["float32"]] * 2, images)) > 200
 
 
 def test_signal_to_noise_is_the_formula(contents, calibration):
     image = next(calibration.images(SIZE))
-    rows = ptq.signal_to_noise(contents["float32"], contents["int8"], [image])
-    truth = ptq.activations(contents["float32"], image)[-1]
-    rounded = ptq.activations(contents["int8"], image)[-2]  # the last one changes int8 to uint8
+    rows = debugger.signal_to_noise(contents["float32"], contents["int8"], [image])
+    truth = debugger.activations(contents["float32"], image)[-1]
+    rounded = debugger.activations(contents["int8"], image)[
+        -2
+    ]  # the last one changes int8 to uint8
     wanted = 10 * np.log10((truth**2).sum() / ((truth - rounded) ** 2).sum())
     assert rows[-1][1] == pytest.approx(wanted, abs=1e-3)
 
@@ -181,7 +184,8 @@ def test_signal_to_noise_is_the_formula(contents, calibration):
 def test_corrected_biases_bring_the_means_back(contents, calibration):
     images = list(calibration.images(SIZE))
     wanted, before, after = (
-        ptq.channel_means(contents[name], images) for name in ("float32", "int8", "corrected")
+        bias_correction.channel_means(contents[name], images)
+        for name in ("float32", "int8", "corrected")
     )
     off = [
         np.mean([np.abs(x - y).mean() for x, y in zip(wanted, means, strict=True)])
@@ -193,7 +197,7 @@ def test_corrected_biases_bring_the_means_back(contents, calibration):
 
 def test_files_of_two_networks_are_not_compared(contents):
     small = to_tflite(_fixed(deeplab.deeplab_v3(65, filters=8)), "float32")
-    for wrong in (ptq.signal_to_noise, ptq.correct_bias):
+    for wrong in (debugger.signal_to_noise, bias_correction.correct_bias):
         with pytest.raises(ValueError, match="different operators"):
             wrong(small, contents["int8"], [np.zeros((1, SIZE, SIZE, 3), np.float32)])
 

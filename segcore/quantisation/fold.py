@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import fakequant
 from segcore._keras import keras
 from segcore.models.checkpoint import arrays_of, load_weights
+from segcore.quantisation import fake_quant
 
 layers = keras.layers
 
@@ -25,7 +25,7 @@ _COPIED = (
 
 
 def fold(model: keras.Model) -> keras.Model:
-    """`model` without batch norm: the same logits from `fakequant.Convolution`s with bias.
+    """`model` without batch norm: the same logits from `fake_quant.Convolution`s with bias.
 
     Each kernel is multiplied by γ/√(σ² + ε) of the batch norm behind it, each bias is β - μγ/√(σ²
     + ε), with the statistics as trained. Takes DeepLabV3, DeepLabV3+ or any model of their layers;
@@ -52,19 +52,19 @@ def fold(model: keras.Model) -> keras.Model:
 
 def ensure_folded(model: keras.Model) -> keras.Model:
     """`model` itself when it is folded already, else `fold(model)`."""
-    mine = (*_COPIED, layers.InputLayer, fakequant.Convolution)
+    mine = (*_COPIED, layers.InputLayer, fake_quant.Convolution)
     return model if all(isinstance(layer, mine) for layer in model.layers) else fold(model)
 
 
 def _unrounded(layer: Any) -> Any:
     """The folded network's layer in place of `layer`, without weights yet."""
     if isinstance(layer, layers.Conv2D):  # a depthwise one is none of these
-        return fakequant.Convolution(
+        return fake_quant.Convolution(
             layer.filters, _side(layer, "kernel_size"), _side(layer, "strides"),
             _side(layer, "dilation_rate"), name=layer.name,
         )  # fmt: skip
     if isinstance(layer, layers.DepthwiseConv2D):
-        return fakequant.Convolution(
+        return fake_quant.Convolution(
             layer.input.shape[-1], _side(layer, "kernel_size"), _side(layer, "strides"),
             _side(layer, "dilation_rate"), depthwise=True, name=layer.name,
         )  # fmt: skip

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segcore import fakequant, folding
 from segcore._keras import keras
 from segcore.models.checkpoint import arrays_of, load_weights
+from segcore.quantisation import fake_quant, fold
 
 ops, layers = keras.ops, keras.layers
 
@@ -47,7 +47,7 @@ def calibrate(
     the photos, so that one odd photo does not coarsen the levels for all. `model` is a trained
     float network, folded or not. Raises ValueError without batches. Taught in chapter 9.
     """
-    folded = folding.ensure_folded(model)
+    folded = fold.ensure_folded(model)
     watching = observer(folded)
     watching.compile(jit_compile=keras.backend.backend() == "jax")  # else a graph suffices
     seen = [np.asarray(watching.predict_on_batch(np.asarray(batch))) for batch in batches]
@@ -58,9 +58,9 @@ def calibrate(
 
 def observer(model: keras.Model) -> keras.Model:
     """A model from images to the extremes (B, R, 2) at each place that `places(model)` lists."""
-    folded = folding.ensure_folded(model)
+    folded = fold.ensure_folded(model)
     outputs = [folded.get_layer(place.layer).output for place in places(folded)]
-    seen = [ops.stack(fakequant.extremes(output), axis=-1) for output in outputs]
+    seen = [ops.stack(fake_quant.extremes(output), axis=-1) for output in outputs]
     return keras.Model(folded.input, ops.stack(seen, axis=1))
 
 
@@ -72,7 +72,7 @@ def ranges_from(
         raise ValueError(f"share must be above 0 and at most 1, not {share}")
     low, high = np.quantile(seen[..., 0], 1 - share, 0), np.quantile(seen[..., 1], share, 0)
     ranges: dict[str, tuple[float, float]] = {}
-    for place, least, largest in zip(places(folding.ensure_folded(model)), low, high, strict=True):
+    for place, least, largest in zip(places(fold.ensure_folded(model)), low, high, strict=True):
         before = ranges.get(place.range, (0.0, 1e-3))
         ranges[place.range] = min(before[0], float(least)), max(before[1], float(largest))
     return ranges
@@ -87,16 +87,16 @@ def quantise(model: keras.Model, ranges: Ranges | None = None, bits: int = 8) ->
     filled by `load_weights`. One range serves both ends of every resize, crop and concatenation.
     Raises ValueError for ranges of another network. Jacob et al. 2018. Taught in chapter 9.
     """
-    folded = folding.ensure_folded(model)
+    folded = fold.ensure_folded(model)
     found = {place.layer: place for place in places(folded)}
-    shared = {p.range: fakequant.FakeQuantise(bits, name=p.range) for p in found.values()}
-    image, inputs = fakequant.FakeQuantise(8, name=IMAGE), _inputs(folded)  # photos are bytes
+    shared = {p.range: fake_quant.FakeQuantise(bits, name=p.range) for p in found.values()}
+    image, inputs = fake_quant.FakeQuantise(8, name=IMAGE), _inputs(folded)  # photos are bytes
     start = folded.layers[0].name
     ranges_of = {start: IMAGE} | {name: place.range for name, place in found.items()}
 
     def clone(layer: Any) -> Any:
         config = layer.get_config()
-        if isinstance(layer, fakequant.Convolution):
+        if isinstance(layer, fake_quant.Convolution):
             config |= {"bits": bits, "source": ranges_of[inputs[layer.name][0]]}
         return type(layer).from_config(config)
 
@@ -137,7 +137,7 @@ def level_sizes(network: keras.Model, bits: int = 8) -> list[np.ndarray]:
     """
     sizes: dict[str, np.ndarray] = {}
     for layer in network.layers:
-        if isinstance(layer, fakequant.Convolution):
+        if isinstance(layer, fake_quant.Convolution):
             kernel = np.abs(np.asarray(layer.kernel))
             reach = kernel.max((0, 1)) if layer.depthwise else kernel.max((0, 1, 2))
             level = (reach / (2 ** (bits - 1) - 1)).astype(np.float32)
@@ -152,10 +152,10 @@ def round_biases(network: keras.Model) -> None:
     """
     steps = {name: (high - low) / 255 for name, (low, high) in get_ranges(network).items()}
     for layer in network.layers:
-        if isinstance(layer, fakequant.Convolution):
+        if isinstance(layer, fake_quant.Convolution):
             kernel = np.abs(np.asarray(layer.kernel, np.float64))
             reach = kernel.max((0, 1, 3) if layer.depthwise else (0, 1, 2))
-            reach = np.maximum(reach * fakequant.HEADROOM, fakequant.LEAST_KERNEL)
+            reach = np.maximum(reach * fake_quant.HEADROOM, fake_quant.LEAST_KERNEL)
             unit = reach / 127 * steps[layer.source]
             layer.bias.assign(np.round(np.asarray(layer.bias, np.float64) / unit) * unit)
 
@@ -204,7 +204,7 @@ def _rounded_later(folded: keras.Model, name: str, inputs: Mapping[str, list[str
     """Whether everything behind layer `name` takes its values up before they are rounded."""
     layer = folded.get_layer(name)
     takers: tuple[type, ...] = (layers.Concatenate,)
-    if isinstance(layer, fakequant.Convolution):
+    if isinstance(layer, fake_quant.Convolution):
         takers += (layers.ReLU,)
     if isinstance(layer, layers.UpSampling2D):
         takers += (layers.Cropping2D,)
@@ -233,8 +233,8 @@ def _last_range(network: keras.Model) -> str:
     return str(_rounding_layers(network)[-1].name)
 
 
-def _rounding_layers(network: keras.Model) -> list[fakequant.FakeQuantise]:
-    return [layer for layer in network.layers if isinstance(layer, fakequant.FakeQuantise)]
+def _rounding_layers(network: keras.Model) -> list[fake_quant.FakeQuantise]:
+    return [layer for layer in network.layers if isinstance(layer, fake_quant.FakeQuantise)]
 
 
 def _fill(network: keras.Model, folded: keras.Model, ranges: Ranges | None) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segcore import fakequant, folding, qat
 from segcore._files import write_bytes
 from segcore.data.images import letterbox, read_image
 from segcore.export import tflite
 from segcore.export.convert import to_tflite
 from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint, deeplab, pretrained
+from segcore.quantisation import fake_quant, fold, qat
 
 
 def tiny(seed=0, size=17, batch_size=None):
@@ -87,7 +87,7 @@ CASES = [
 def test_rounding_equals_the_nearest_level_found_by_search(low, high, bits, narrow):
     x = np.random.default_rng(0).uniform(low - 0.3 * (high - low), high + 1e-3, 400)
     x = x[far_from_ties(x, low, high, bits, narrow)].astype(np.float32)
-    for rounding in (fakequant.fake_quantise, fakequant.by_formula):
+    for rounding in (fake_quant.fake_quantise, fake_quant.by_formula):
         ends = (np.float32(low), np.float32(high))
         found = np.asarray(rounding(x, *ends, bits, narrow))
         np.testing.assert_allclose(found, by_hand(x, low, high, bits, narrow), rtol=1e-5, atol=1e-7)
@@ -101,15 +101,15 @@ def test_formula_and_tensorflow_agree_in_value_and_gradient(low, high, bits, nar
     low, high = tf.constant(low), tf.constant(high)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        ours = fakequant.by_formula(x, low, high, bits, narrow)
-        theirs = fakequant.fake_quantise(x, low, high, bits, narrow)
+        ours = fake_quant.by_formula(x, low, high, bits, narrow)
+        theirs = fake_quant.fake_quantise(x, low, high, bits, narrow)
     np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(tape.gradient(ours, x), tape.gradient(theirs, x))
 
 
 def test_gradient_is_one_inside_the_range_and_zero_outside():
     x = tf.constant([-1.3, -0.9, 0.0, 0.2, 0.95, 1.4])
-    for rounding in (fakequant.fake_quantise, fakequant.by_formula):
+    for rounding in (fake_quant.fake_quantise, fake_quant.by_formula):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = tf.reduce_sum(3 * rounding(x, tf.constant(-1.0), tf.constant(1.0)))
@@ -118,7 +118,7 @@ def test_gradient_is_one_inside_the_range_and_zero_outside():
 
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_kernels_have_a_range_for_each_channel_and_keep_their_largest_value(depthwise):
-    layer = fakequant.Convolution(6, 3, depthwise=depthwise, bits=8)
+    layer = fake_quant.Convolution(6, 3, depthwise=depthwise, bits=8)
     layer.build((None, 9, 9, 6))
     kernel = np.random.default_rng(2).normal(0, 1, layer.kernel.shape)
     kernel *= 10.0 ** np.arange(-2, 4)[:, None] if depthwise else 10.0 ** np.arange(-2, 4)
@@ -143,11 +143,11 @@ def small(size=65, batch_size=None):
 def narrow():
     """A narrow DeepLabV3+ and the same one folded."""
     network = small()
-    return network, folding.fold(network)
+    return network, fold.fold(network)
 
 
 def test_folding_leaves_the_logits_as_they_were(narrow):
-    for network, folded in (narrow, (tiny(), folding.fold(tiny()))):
+    for network, folded in (narrow, (tiny(), fold.fold(tiny()))):
         assert not any(isinstance(x, keras.layers.BatchNormalization) for x in folded.layers)
         x = images(2, network.input_shape[1])
         before, after = (np.asarray(each(x)) for each in (network, folded))
@@ -189,7 +189,7 @@ def test_saved_and_loaded_a_network_goes_on_as_it_was(tmp_path):
 
 
 def test_calibration_covers_the_extremes_of_a_share_of_the_photos():
-    folded = folding.fold(tiny())
+    folded = fold.fold(tiny())
     values = np.asarray(keras.Model(folded.input, folded.get_layer("sum").output)(images(10)))
     low, high = values.min((1, 2, 3)), values.max((1, 2, 3))
     batches = [images(10)[:5], images(10)[5:]]
@@ -263,7 +263,7 @@ def shipped():
 
     boxes = [letterbox(np.ascontiguousarray(photo), 257)[0]
              for photo in (photos.chelsea(), photos.astronaut(), photos.coffee())]  # fmt: skip
-    folded = folding.fold(pretrained.load(257))
+    folded = fold.fold(pretrained.load(257))
     ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], share=1.0)
     network = qat.quantise(deeplab.deeplab_v3_plus(257, batch_size=1))
     checkpoint.load_weights(network, checkpoint.arrays_of(qat.quantise(folded, ranges)))
@@ -338,7 +338,7 @@ ACROSS = """
 import keras, numpy as np, sys
 sys.path.insert(0, "tests")
 import test_qat as t
-from segcore import fakequant, qat
+from segcore.quantisation import fake_quant, qat
 from segcore.models import checkpoint
 import jax, jax.numpy as jnp
 with np.load(sys.argv[1]) as file:
@@ -348,7 +348,7 @@ checkpoint.load_weights(network, {k[4:]: v for k, v in kept.items() if k.startsw
 apart = np.abs(network(t.images()) - kept["out/logits"])
 assert (apart < 1e-4).mean() > 0.99, "only a tie may fall to the other side"
 low, high = jnp.float32(-0.7), jnp.float32(2.0)
-value = lambda x: (fakequant.fake_quantise(x, low, high) ** 2).sum()
+value = lambda x: (fake_quant.fake_quantise(x, low, high) ** 2).sum()
 np.testing.assert_allclose(value(kept["out/x"]), kept["out/value"], rtol=1e-6)
 found = jax.jit(jax.grad(value))(kept["out/x"])
 np.testing.assert_allclose(found, kept["out/gradient"], atol=1e-6)
@@ -368,7 +368,7 @@ def test_jax_and_tensorflow_agree_in_values_and_gradients(tmp_path):
     x = tf.constant(x[far_from_ties(x, -0.7, 2.0, 8, False)], tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        value = tf.reduce_sum(fakequant.fake_quantise(x, tf.constant(-0.7), tf.constant(2.0)) ** 2)
+        value = tf.reduce_sum(fake_quant.fake_quantise(x, tf.constant(-0.7), tf.constant(2.0)) ** 2)
         loss = tf.reduce_mean(network(images(), training=True) ** 2)
     kept = {"out/x": x, "out/value": value, "out/gradient": tape.gradient(value, x)}
     kept |= {"out/logits": network(images())}
@@ -377,7 +377,7 @@ def test_jax_and_tensorflow_agree_in_values_and_gradients(tmp_path):
     kept |= {f"grad/{v.path}": g
              for v, g in zip(network.trainable_variables, gradients, strict=True)}  # fmt: skip
     np.savez(tmp_path / "kept.npz", **{key: np.asarray(array) for key, array in kept.items()})
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     answer = subprocess.run(
         [sys.executable, "-c", ACROSS, str(tmp_path / "kept.npz")],
         env={**os.environ, "KERAS_BACKEND": "jax"}, cwd=root, capture_output=True, text=True,

@@ -1,0 +1,120 @@
+"""What goes in and out of each operator of a .tflite file, and where an int8 file loses its signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore.export import tflite
+from segcore.export.interpreter import open_interpreter
+from segcore.quantisation.integers import Affine
+
+Image = NDArray[np.float32]  # (1, S, S, 3) in [-1, 1]
+
+
+def activations(file: bytes, image: Image, exact: bool = False) -> list[NDArray[np.float32]]:
+    """The output of each operator of a .tflite for one `image`, as numbers, in running order.
+
+    Integers are turned into the numbers that they stand for. Taught in chapter 8.
+    """
+    interpreter = open_interpreter(file, exact=exact, keep=True)
+    return run_operators(interpreter, image)
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A convolution as an int8 file holds it, and what it did with one photo.
+
+    `image` (H, W, I) int8 and `output` (H, W, O) int8 of a 1×1 convolution, its `kernel` (I, O)
+    int8 and `bias` (O,) int32; `maps` say what the integers of image, kernel and output mean.
+    """
+
+    image: NDArray[np.int8]
+    kernel: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    output: NDArray[np.int8]
+    maps: tuple[Affine, Affine, Affine]
+
+
+def integers(file: bytes, image: Image, layer: str) -> Integers:
+    """What goes in and out of the 1×1 convolution `layer` of an int8 `file`, to the bit.
+
+    By the reference kernels, which `affine.pointwise` equals. Raises ValueError for a layer that
+    is no 1×1 convolution of this file. Taught in chapter 8.
+    """
+    found = [i for i, o in enumerate(tflite.operators(file)) if o.layer == layer]
+    run = open_interpreter(file, exact=True, keep=True)
+    operator = run._get_ops_details()[found[0]] if found else {"inputs": [], "outputs": []}
+    indices = [*operator["inputs"], *operator["outputs"]]
+    details = {tensor["index"]: tensor for tensor in run.get_tensor_details()}
+    if len(indices) != 4 or list(details[indices[1]]["shape"][1:3]) != [1, 1]:
+        raise ValueError(f"layer {layer!r} is no 1×1 convolution of this file")
+    run_operators(run, image)
+    x, kernel, bias, y = (run.get_tensor(index) for index in indices)
+    source, weights, _, target = (_affine(details[index]) for index in indices)
+    return Integers(x[0], kernel[:, 0, 0].T, bias, y[0], (source, weights, target))
+
+
+def signal_to_noise(
+    float_file: bytes, int8_file: bytes, images: Iterable[Image]
+) -> list[tuple[tflite.Operator, float]]:
+    """How much signal is left behind each operator of `int8_file`, in decibels.
+
+    10·log₁₀(Σ x² / Σ (x - x̂)²), x from `float_file`, x̂ from `int8_file`, summed over the values
+    of all `images`; 20 dB means an error of a tenth. Noise of earlier operators counts as well.
+    Raises ValueError when the files do not come from one network. Taught in chapter 8.
+    """
+    operators = tflite.operators(int8_file)
+    kept = same_operators(float_file, operators)
+    runs = [open_interpreter(file, keep=True) for file in (float_file, int8_file)]
+    signal, noise = np.zeros(len(kept)), np.zeros(len(kept))
+    for image in images:
+        truth, rounded = (run_operators(run, image) for run in runs)
+        for place, (x, y) in enumerate(zip(truth, [rounded[i] for i in kept], strict=True)):
+            signal[place] += np.square(x, dtype=np.float64).sum()
+            noise[place] += np.square(x - y, dtype=np.float64).sum()
+    decibels = 10 * np.log10(signal / np.maximum(noise, 1e-30))
+    return [(operators[i], float(value)) for i, value in zip(kept, decibels, strict=True)]
+
+
+def same_operators(float_file: bytes, operators: Sequence[tflite.Operator]) -> list[int]:
+    """Numbers of those int8 `operators` that compute; ValueError when `float_file` has others."""
+    kept = [i for i, o in enumerate(operators) if o.kind not in tflite.CONVERSIONS]
+    if [o.kind for o in tflite.operators(float_file)] != [operators[i].kind for i in kept]:
+        raise ValueError("float_file and int8_file hold different operators; export both anew")
+    return kept
+
+
+def run_operators(interpreter: Any, image: Image) -> list[NDArray[np.float32]]:
+    """The output of each operator as numbers, after running `image` through `interpreter`."""
+    source = interpreter.get_input_details()[0]
+    interpreter.set_tensor(source["index"], to_input(image, source))
+    interpreter.invoke()
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+    numbers = []
+    for operator in interpreter._get_ops_details():
+        tensor = tensors[operator["outputs"][0]]
+        values, (scale, zero) = interpreter.get_tensor(tensor["index"]), tensor["quantization"]
+        numbers.append((values.astype(np.float32) - zero) * scale if scale else values)
+    return numbers
+
+
+def _affine(tensor: Any) -> Affine:
+    """What the integers of a tensor stand for, from the interpreter's details of it."""
+    stored = tensor["quantization_parameters"]
+    scale, zero = stored["scales"].astype(np.float64), stored["zero_points"]
+    return Affine(scale if len(scale) > 1 else float(scale[0]), int(zero[0]))
+
+
+def to_input(image: Image, source: Any) -> NDArray:
+    """`image` in the type in which a file takes it (`source`: the interpreter's input details)."""
+    scale, zero = source["quantization"]
+    if not scale:
+        return image
+    limits = np.iinfo(source["dtype"])
+    steps = np.clip(np.round(image / scale + zero), limits.min, limits.max)
+    return steps.astype(source["dtype"])
