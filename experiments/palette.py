@@ -9,22 +9,23 @@ formula and unrounded colours a deuteranope has 14 such pairs, a protanope 19.)
 
 import numpy as np
 
-from segcore import results, scene, vision
+from segcore import results
 from segcore.data import voc
+from segcore.display import colour_vision, legend
 
 
 def summary(colors: np.ndarray) -> dict:
     """How many pairs are close, and the closest one, for each kind of colour vision."""
     found = {}
-    for kind in vision.MATRICES:
-        pairs = vision.close_pairs(colors, kind, limit=float("inf"))
+    for kind in colour_vision.MATRICES:
+        pairs = colour_vision.close_pairs(colors, kind, limit=float("inf"))
         close = sum(apart < 10 for *_, apart in pairs)
         found[kind] = {"close": close, "pairs": len(pairs), "closest": round(pairs[0][2], 2)}
     return found
 
 
 if __name__ == "__main__":
-    safe = np.array([list(bytes.fromhex(color[1:])) for color in scene.SAFE], np.uint8)
+    safe = np.array([list(bytes.fromhex(color[1:])) for color in legend.SAFE], np.uint8)
     cat = voc.COLORS[[0, voc.CLASSES.index("cat")]]
     horse = voc.COLORS[[voc.CLASSES.index(name) for name in ("bus", "horse")]]
     alone = {

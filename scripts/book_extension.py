@@ -25,7 +25,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from segcore.data import voc
-from segcore.overlay import MaskOverlay
+from segcore.display.overlay import MaskOverlay
 
 ROOT = Path(__file__).resolve().parent.parent
 API_LINE = re.compile(r"^\[\[api (\w+)\]\]$", re.MULTILINE)

@@ -158,7 +158,7 @@ def runtime(vendored: bool) -> dict[str, Any]:
 def classes() -> list[dict[str, Any]]:
     """Name, colour and pattern of each class: the book's colours for everybody."""
     from segcore.data import voc
-    from segcore.scene import SAFE
+    from segcore.display.legend import SAFE
 
     pattern = {name: number for number, names in PATTERNS.items() for name in names.split()}
     inks = ["#000000", *(SAFE[i % len(SAFE)] for i in range(1, voc.NUM_CLASSES))]

@@ -158,7 +158,6 @@ def _convert_all(
     options: argparse.Namespace, network: Any, calibration: Any, out: Path
 ) -> dict[str, Path]:
     """Converts to each precision → paths by name; int8 files get corrected biases."""
-
     from segcore.quantisation import bias_correction
 
     paths = {}

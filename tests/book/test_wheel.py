@@ -31,7 +31,7 @@ def test_wheel_holds_everything(wheel):
     package = {f"segcore/{path.relative_to(ROOT / 'segcore').as_posix()}" for path in files()}
     assert package <= names
     assert any(name.endswith(".npz") for name in package)
-    assert {"segcore/overlay.js", "segcore/frames.js"} <= names
+    assert {"segcore/display/overlay.js", "segcore/display/frames.js"} <= names
     records = {f"segcore/_results/{path.name}" for path in (ROOT / "results").glob("*.json")}
     assert records and records <= names
     assert {"LICENSE", "LICENSE-weights"} <= {Path(n).name for n in names if "licenses/" in n}

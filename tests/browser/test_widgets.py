@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page
 from skimage import data
 
 from segcore.data import voc
-from segcore.frames import Frames
-from segcore.overlay import MaskOverlay
-from segcore.widget import script
+from segcore.display.frames import Frames
+from segcore.display.overlay import MaskOverlay
+from segcore.display.widget import script
 
 PHOTO = np.asarray(Image.fromarray(data.chelsea()).resize((513, 341)))
 MASK = np.zeros((341, 513), np.uint8)

@@ -12,7 +12,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from segcore.widget import (
+from segcore.display.widget import (
     STILL,
     Widget,
     check_image,

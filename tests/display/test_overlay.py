@@ -17,9 +17,9 @@ from PIL import Image
 from skimage import color, data
 
 from segcore.data import voc
-from segcore.overlay import MaskOverlay
-from segcore.scene import SAFE, class_rows
-from segcore.widget import script
+from segcore.display.legend import SAFE, class_rows
+from segcore.display.overlay import MaskOverlay
+from segcore.display.widget import script
 
 IMAGE = np.full((4, 6, 3), 100, np.uint8)
 MASK = np.array([[0, 0, 8, 8, 255, 12]] * 4, np.uint8)
@@ -228,7 +228,7 @@ def test_safe_colours_differ_to_every_reader(kind: str) -> None:
 
 def test_importing_the_overlay_leaves_tensorflow_alone() -> None:
     code = (
-        "import sys, segcore.overlay, segcore.frames\n"
+        "import sys, segcore.display.overlay, segcore.display.frames\n"
         "print({'tensorflow', 'keras', 'matplotlib'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

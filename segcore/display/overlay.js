@@ -1,4 +1,4 @@
-// The interactive mask. widget.js stands before this file in the module: see segcore/widget.py.
+// The interactive mask. widget.js stands before this file in the module: see segcore/display/widget.py.
 
 const HINT = "Point, tap or use the arrow keys to name a pixel.";
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import plots
+from segcore.display import plots
 
 
 def test_bars_are_drawn_as_long_as_their_numbers():

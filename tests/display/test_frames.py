@@ -9,7 +9,7 @@ import pytest
 import traitlets
 from PIL import Image
 
-from segcore.frames import Frames
+from segcore.display.frames import Frames
 
 matplotlib.use("Agg")
 GREY = [np.full((5, 8, 3), shade, np.uint8) for shade in (0, 90, 250)]

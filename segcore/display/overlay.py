@@ -12,8 +12,15 @@ import traitlets
 from PIL import Image
 
 from segcore.data import voc
-from segcore.scene import check_mask, class_rows, listing, mask_uri
-from segcore.widget import STILL, Widget, check_image, display_size, picture_uri, shown_width
+from segcore.display.legend import check_mask, class_rows, listing, mask_uri
+from segcore.display.widget import (
+    STILL,
+    Widget,
+    check_image,
+    display_size,
+    picture_uri,
+    shown_width,
+)
 
 
 class MaskOverlay(Widget):

@@ -1,10 +1,10 @@
-"""`segcore.vision` against colorspacious (simulation) and coloraide (CIEDE2000), run elsewhere."""
+"""`segcore.display.colour_vision` against colorspacious (simulation) and coloraide (CIEDE2000), run elsewhere."""
 
 import numpy as np
 import pytest
 
-from segcore import vision
 from segcore.data import voc
+from segcore.display import colour_vision
 
 # colorspacious 1.1.2: cspace_convert(c / 255, {"name": "sRGB1+CVD", "cvd_type": ...,
 # "severity": 100}, "sRGB1"), clipped to 0..1, times 255, rounded.
@@ -40,36 +40,36 @@ def colors(*rows):
 @pytest.mark.parametrize("kind", SEEN)
 def test_simulation_equals_colorspacious(kind):
     given, wanted = colors(*SEEN[kind]), colors(*SEEN[kind].values())
-    assert vision.simulate(given, kind).tolist() == wanted.tolist()
-    assert vision.simulate(given[None, :, None], kind).shape == (1, len(given), 1, 3)
+    assert colour_vision.simulate(given, kind).tolist() == wanted.tolist()
+    assert colour_vision.simulate(given[None, :, None], kind).shape == (1, len(given), 1, 3)
 
 
 def test_normal_vision_and_greys_stay_as_they_are():
-    assert np.array_equal(vision.simulate(voc.palette(), "normal"), voc.palette())
+    assert np.array_equal(colour_vision.simulate(voc.palette(), "normal"), voc.palette())
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
-    for kind in vision.MATRICES:
-        assert np.abs(vision.simulate(greys, kind).astype(int) - greys).max() <= 1
+    for kind in colour_vision.MATRICES:
+        assert np.abs(colour_vision.simulate(greys, kind).astype(int) - greys).max() <= 1
 
 
 @pytest.mark.parametrize(("a", "b", "wanted"), APART)
 def test_difference_equals_coloraide(a, b, wanted):
-    apart = vision.difference(colors(a), colors(b))
+    apart = colour_vision.difference(colors(a), colors(b))
     assert apart.shape == (1,) and apart[0] == pytest.approx(wanted, abs=0.01)
 
 
 def test_close_pairs_are_sorted_and_below_the_limit():
-    pairs = vision.close_pairs(voc.COLORS, "normal")
+    pairs = colour_vision.close_pairs(voc.COLORS, "normal")
     named = [(voc.CLASSES[i], voc.CLASSES[j]) for i, j, _ in pairs]
     assert named[:2] == [("bus", "motorbike"), ("bicycle", "cow")]
     assert [d for _, _, d in pairs] == sorted(d for _, _, d in pairs) and pairs[-1][2] < 10
-    assert len(vision.close_pairs(voc.COLORS, "normal", limit=5)) == 2
-    assert vision.close_pairs(colors((0, 0, 0), (255, 255, 255)), "deuteranopia") == []
+    assert len(colour_vision.close_pairs(voc.COLORS, "normal", limit=5)) == 2
+    assert colour_vision.close_pairs(colors((0, 0, 0), (255, 255, 255)), "deuteranopia") == []
 
 
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="kind is 'red'; wanted one of: normal, protanopia"):
-        vision.simulate(voc.COLORS, "red")
+        colour_vision.simulate(voc.COLORS, "red")
     with pytest.raises(ValueError, match=r"colors is float64 \(21, 3\)"):
-        vision.simulate(voc.COLORS / 255, "normal")
+        colour_vision.simulate(voc.COLORS / 255, "normal")
     with pytest.raises(ValueError, match=r"colors is uint8 \(21, 2\)"):
-        vision.simulate(voc.COLORS[:, :2], "normal")
+        colour_vision.simulate(voc.COLORS[:, :2], "normal")
