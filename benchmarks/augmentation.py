@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from segcore import results
+from segcore.course import results
 from segcore.data import augment, toy
 from segcore.models import deeplab
 from segcore.training import losses

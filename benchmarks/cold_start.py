@@ -15,7 +15,8 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import results, shipped
+from segcore import shipped
+from segcore.course import results
 from segcore.data import toy
 
 ROUNDS = 8

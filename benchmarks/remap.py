@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import results
+from segcore.course import results
 from segcore.data import toy, voc
 
 HEIGHT, WIDTH = 375, 500

@@ -16,8 +16,8 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")  # comp
 
 import numpy as np
 
-from segcore import results
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import augment, toy
 from segcore.models import deeplab
 from segcore.training import fast, losses

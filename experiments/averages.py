@@ -28,8 +28,9 @@ from tqdm import tqdm
 from voc21 import LARGE, V3
 from voc21_photos import pairs_of
 
-from segcore import metrics, results, shipped
+from segcore import metrics, shipped
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
 from segcore.inference.evaluate import evaluate

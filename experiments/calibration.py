@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from precisions import calibration_of, score
 
-from segcore import results
 from segcore._files import write_bytes
+from segcore.course import results
 from segcore.data import toy, voc
 from segcore.data.images import read_image
 from segcore.export.calibration import Calibration

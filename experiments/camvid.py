@@ -35,8 +35,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import augment, dataset
 from segcore.models import checkpoint, deeplab
 from segcore.training import fast, losses

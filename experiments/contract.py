@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import metrics, results
+from segcore import metrics
+from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, unletterbox
 from segcore.inference.segmenter import load

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import cli, metrics, results
+from segcore import cli, metrics
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import read_image
 from segcore.inference.segmenter import wrap

@@ -17,9 +17,10 @@ import numpy as np
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import voc
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import results
 from segcore._keras import keras
 from segcore._stderr import quiet_stderr
+from segcore.course import results
 from segcore.models import cost
 
 CHANNELS = (8, 16, 32, 64, 128, 256)

@@ -32,9 +32,10 @@ from scipy.special import softmax
 from tqdm import tqdm
 from voc21 import LARGE, Photo, chooser, photos_of, view_of
 
-from segcore import metrics, results, shipped
+from segcore import metrics, shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, mobilenet, pretrained, pruning, surgery
 from segcore.training import losses, runs

@@ -16,8 +16,9 @@ from typing import Any
 from precisions import GOOGLE, calibration_of
 from tqdm import tqdm
 
-from segcore import metrics, results, shipped
+from segcore import metrics, shipped
 from segcore._files import write_bytes
+from segcore.course import results
 from segcore.data import voc
 from segcore.inference import benchmark
 from segcore.inference.evaluate import evaluate

@@ -20,8 +20,9 @@ import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
 from segcore.inference.segmenter import wrap

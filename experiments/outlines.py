@@ -13,7 +13,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
 
-from segcore import metrics, results
+from segcore import metrics
+from segcore.course import results
 from segcore.data import voc
 
 TARGET = results.get("paper.table2.keras.accuracy")

@@ -9,7 +9,7 @@ formula and unrounded colours a deuteranope has 14 such pairs, a protanope 19.)
 
 import numpy as np
 
-from segcore import results
+from segcore.course import results
 from segcore.data import voc
 from segcore.display import colour_vision, legend
 

@@ -6,7 +6,7 @@ Source: M. Purohit, S. Pai, S. Parikh, "Semantic Image Segmentation for Mobile P
 Mellon University; Table 2, section 2.1 and section 3. Expected: results/paper.json, at once.
 """
 
-from segcore import results
+from segcore.course import results
 
 COLUMNS = ("accuracy", "miou", "seconds", "megabytes")
 TABLE_2 = {

@@ -18,8 +18,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from segcore import metrics, results, shipped
+from segcore import metrics, shipped
 from segcore._files import write_bytes
+from segcore.course import results
 from segcore.data import voc
 from segcore.export.calibration import draw_photos
 from segcore.export.convert import to_tflite

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import toy
 from segcore.models import checkpoint, deeplab, pretrained
 from segcore.training import losses, runs

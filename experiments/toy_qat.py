@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import toy
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite

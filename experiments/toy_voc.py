@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import augment, toy
 from segcore.data.images import signed
 from segcore.models import deeplab

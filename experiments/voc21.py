@@ -39,9 +39,10 @@ from PIL import Image
 from tqdm import tqdm
 from voc21_photos import pairs_of
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._files import replacing
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import augment, voc
 from segcore.data.dataset import Pair
 from segcore.data.images import PAD, read_image, signed

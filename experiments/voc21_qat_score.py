@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from voc21_photos import pairs_of
 
-from segcore import metrics, results
+from segcore import metrics
 from segcore._files import write_bytes
+from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
 from segcore.export.calibration import draw_photos

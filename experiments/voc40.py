@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import metrics, results, shipped
+from segcore import metrics, shipped
+from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import read_image
 from segcore.inference.segmenter import load, wrap

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import metrics, results
+from segcore import metrics
+from segcore.course import results
 from segcore.data import voc
 
 SIDE = 257

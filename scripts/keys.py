@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from segcore import results
+from segcore.course import results
 
 BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 KEY = re.compile(r"([A-Za-z]\w*(?:\.[\w-]+)+)(?::(.+))?")

@@ -37,7 +37,7 @@ answer = 2
 @pytest.fixture
 def source(tmp_path, monkeypatch):
     """A small chapter with a record to quote from."""
-    monkeypatch.setattr("segcore.results.folder", lambda: tmp_path)
+    monkeypatch.setattr("segcore.course.results.folder", lambda: tmp_path)
     (tmp_path / "trial.json").write_text(json.dumps({"values": {"score": 76.04, "name": "x"}}))
     path = tmp_path / "99-trial.md"
     path.write_text(SOURCE, encoding="utf-8")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import results, shipped
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segcore.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, expect_number
 
 LAYERS = ((2, 1), (2, 1), (1, 2), (1, 4))  # (stride, rate) of four 3×3 convolutions
 MAPS = (7, 17, 33)

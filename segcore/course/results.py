@@ -14,7 +14,7 @@ from typing import Any
 
 from segcore._files import replacing
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).resolve().parent.parent
 _VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")
 
 

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 
-from segcore import siblings
 from segcore._keras import keras
+from segcore.course import tiny_networks
 
 
 @pytest.fixture(scope="module")
 def network():
     keras.utils.set_random_seed(0)
     x = inputs = keras.Input((4, 2))
-    x = keras.layers.ReLU()(siblings.convolution(x, 16))
-    return keras.Model(inputs, siblings.convolution(x, 3))
+    x = keras.layers.ReLU()(tiny_networks.convolution(x, 16))
+    return keras.Model(inputs, tiny_networks.convolution(x, 3))
 
 
 def test_arms_lie_on_their_spirals():
-    points, arm = siblings.arms(90, seed=0)
+    points, arm = tiny_networks.arms(90, seed=0)
     radius = np.hypot(*points.T) / 2
     turn = np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi)
     off = (turn - radius - arm / 3 + 0.5) % 1 - 0.5
@@ -33,11 +33,11 @@ def test_what_one_network_sees_moves_no_other(network):
 
 
 def test_each_network_starts_elsewhere_and_learns(network):
-    points, arm = siblings.arms(150, seed=0)
+    points, arm = tiny_networks.arms(150, seed=0)
     labels = (points[:, 0] > 0).astype(int)  # an easy question
-    siblings.train(network, points, labels, steps=40)
-    right = siblings.accuracies(network, points, labels)
+    tiny_networks.train(network, points, labels, steps=40)
+    right = tiny_networks.accuracies(network, points, labels)
     assert right.shape == (4,) and right.min() > 0.9
     kernel = network.layers[1].get_weights()[0]
     assert kernel.shape == (4, 2, 16) and not np.allclose(kernel[0], kernel[1])
-    assert siblings.accuracies(network, points, arm).max() < 0.9
+    assert tiny_networks.accuracies(network, points, arm).max() < 0.9

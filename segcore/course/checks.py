@@ -26,7 +26,7 @@ def exercise(name: str) -> Exercise:
     """The exercise `"NN-slug"`, e.g. `"01-baseline"`. Raises KeyError naming those there are."""
     chapter, _, slug = name.partition("-")
     try:
-        table = import_module(f"segcore.exercises.chapter{chapter}").EXERCISES
+        table = import_module(f"segcore.course.exercises.chapter{chapter}").EXERCISES
     except ModuleNotFoundError as error:
         raise KeyError(f"exercise {name!r}: there is no chapter {chapter!r}") from error
     if slug not in table:

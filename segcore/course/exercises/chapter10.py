@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segcore.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, expect_number
 from segcore.data.images import letterbox
 
 Report = Callable[[Any, float], Any]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore import metrics, results
-from segcore.checks import Exercise
+from segcore import metrics
+from segcore.course import results
+from segcore.course.checks import Exercise
 from segcore.data import toy
 
 # Class 2 is labelled nowhere, yet predicted 5 times: it has no IoU, but it lengthens a union.

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from segcore import results
+from segcore.course import results
 
 
 @pytest.fixture

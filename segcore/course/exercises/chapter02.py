@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.checks import Exercise
+from segcore.course.checks import Exercise
 from segcore.data import voc
 
 Loss = Callable[[NDArray, NDArray], Any]

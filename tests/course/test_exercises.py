@@ -5,13 +5,13 @@ import pkgutil
 
 import pytest
 
-from segcore import checks, exercises
+from segcore.course import checks, exercises
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(exercises.__path__))
 NAMES = [
     f"{module.removeprefix('chapter')}-{slug}"
     for module in MODULES
-    for slug in importlib.import_module(f"segcore.exercises.{module}").EXERCISES
+    for slug in importlib.import_module(f"segcore.course.exercises.{module}").EXERCISES
 ]
 RIGHT = [
     pytest.param(name, answer, id=f"{name}-{number}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import metrics
-from segcore.checks import Exercise
+from segcore.course.checks import Exercise
 from segcore.data import toy, voc
 
 SIZES = (65, 96, 17, 160)  # the tap's side and channels, then the encoder's, at 257 and half width

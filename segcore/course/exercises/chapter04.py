@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from segcore.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, expect_number
 
 Count = Callable[[int, int, int], Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.checks import Exercise
+from segcore.course.checks import Exercise
 from segcore.data.voc import VOID
 
 Loss = Callable[[NDArray, NDArray], Any]

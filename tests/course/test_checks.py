@@ -2,7 +2,7 @@
 
 import pytest
 
-from segcore import checks
+from segcore.course import checks
 
 
 def test_ellipsis_is_not_an_answer(capsys):
@@ -53,6 +53,6 @@ def test_expect_number(answer, said):
 
 
 def _names():
-    from segcore.exercises import chapter01
+    from segcore.course.exercises import chapter01
 
     return (f"01-{slug}" for slug in chapter01.EXERCISES)

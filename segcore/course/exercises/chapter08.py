@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.checks import Exercise
+from segcore.course.checks import Exercise
 from segcore.quantisation.integers import Affine, pointwise
 
 SCALE, ZERO = 6 / 255, -128  # of ReLU6's output

@@ -1,0 +1,1 @@
+"""What only the chapters need: exercises and their checkers, recorded results, tiny networks."""

@@ -1,0 +1,1 @@
+"""Exercises by chapter: `chapterNN.EXERCISES` maps a slug to a `segcore.course.checks.Exercise`."""

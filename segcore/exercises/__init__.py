@@ -1,1 +1,0 @@
-"""Exercises by chapter: `chapterNN.EXERCISES` maps a slug to a `segcore.checks.Exercise`."""
