@@ -7,7 +7,7 @@ export TF_ENABLE_ONEDNN_OPTS := 0
 export PYTHONUTF8 := 1
 
 PAGES := _config.yml _toc.yml $(wildcard book/*.md book/live/* book/assets/* book/_static/* book/_templates/* chapters/*.ipynb \
-         results/*.json scripts/*.py segcore/*.py segcore/*.js segcore/*.css segcore/weights/*)
+         results/*.json scripts/*.py segcore/*.py segcore/*/*.py segcore/display/*.js segcore/display/*.css segcore/weights/*)
 
 .PHONY: help book serve test chapters lint bench clean
 .DEFAULT_GOAL := help

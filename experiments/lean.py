@@ -8,7 +8,7 @@ Half of DeepLabV3+'s time goes into ASPP and decoder. How much of them does the 
 On photos that are held out it is asked what the masks lose without the atrous branches, with a
 decoder that looks at one cell only of the enlarged deep features, and with 224 channels of 256 in
 the decoder's first convolution: about the most that is no slower than Google's file. What is left
-speaks for what is gone (`segcore.models.deeplab.pruning`): no step of training in that. Then the head is
+speaks for what is gone (`segcore.models.pruning`): no step of training in that. Then the head is
 trained to give the masks of the whole one (dice; its scores weigh little), from the features of the
 frozen encoder, computed once for one view of each photo. Photos and their drawing by class are
 voc21.py's; its teachers' answers, from `taught` or asked anew, decide on that drawing alone. Rate

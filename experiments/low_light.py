@@ -2,8 +2,8 @@
 
     python experiments/low_light.py ../shared
 
-Each photo is darkened as a sensor would (segcore.data.low_light), to a quarter, a 16th and a 64th of its
-light, and shown to the network at 257 pixels in four ways: `dim`, less light without noise; `dark`,
+Each photo is darkened as a sensor would (segcore.data.low_light), to a quarter, a 16th and a 64th
+of its light, and shown to the network at 257 pixels in four ways: `dim`, less light without noise; `dark`,
 with noise, as taken; `late`, that picture brightened afterwards; `lifted`, brightened by the camera
 before it became bytes. Two networks are scored: the shipped one, and a copy trained on darkened
 photos to give the scores that the shipped one gives in full light. No label is used, batch norm is

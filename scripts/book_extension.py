@@ -28,7 +28,7 @@ from segcore.data import voc
 from segcore.display.overlay import MaskOverlay
 
 ROOT = Path(__file__).resolve().parent.parent
-API_LINE = re.compile(r"^\[\[api (\w+)\]\]$", re.MULTILINE)
+API_LINE = re.compile(r"^\[\[api ([\w.]+)\]\]$", re.MULTILINE)
 DESCRIPTION_LENGTH = 160  # characters; search engines show about so many
 
 
@@ -107,12 +107,13 @@ def chapter_facts(path: Path) -> dict[str, str]:
 
 def api(module: str, address: str) -> str:
     """Markdown reference of `segcore.module`, read from the file without importing it."""
-    path = ROOT / "segcore" / f"{module}.py"
+    file = f"segcore/{module.replace('.', '/')}.py"
+    path = ROOT / file
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    parts = [f"({module})=", f"## segcore.{module}", docstring(tree)]
+    parts = [f"({module.replace('.', '-')})=", f"## segcore.{module}", docstring(tree)]
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-            link = f"[source]({address}segcore/{module}.py#L{node.lineno})"
+            link = f"[source]({address}{file}#L{node.lineno})"
             call = signature(node)
             parts += [
                 f"### {node.name}",

@@ -2,6 +2,6 @@
 
 import sys
 
-from segcore.cli import main
+from segcore.cli.main import main
 
 sys.exit(main())

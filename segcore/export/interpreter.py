@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segcore._stderr import quiet_stderr
-from segcore.tflite import name_of
+from segcore.export.tflite import name_of
 
 
 def open_interpreter(

@@ -43,7 +43,7 @@ def compare_files(
     pairs: Iterable[tuple[Path, Path]],
     min_pixels: int = 1,
 ) -> dict[str, Any]:
-    """`tflite.contents` of the file at `path`, and how its answers differ from those of `reference`.
+    """What the file at `path` holds, and how its answers differ from those of `reference`.
 
     Over all (photo, mask) `pairs`, at native size: `logit_difference`, the largest one between
     scores (None where one of the two gives class ids); `changed`, the share of pixels (0..1) with

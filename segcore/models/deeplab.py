@@ -94,7 +94,8 @@ def deeplab_lean(
 
     ASPP has no atrous branches. The decoder's first separable convolution, of `filters` channels,
     treats deep and low-level features apart before it adds them up: the deep ones then need not be
-    enlarged first, which spares fifteen of sixteen cells. `surgery.lean_from_plus` makes its first weights.
+    enlarged first, which spares fifteen of sixteen cells. `surgery.lean_from_plus` makes its first
+    weights.
     """
     images = image_input(size, 16, True, batch_size)
     x = mobilenet_v2(images)

@@ -1,4 +1,4 @@
-"""What goes in and out of each operator of a .tflite file, and where an int8 file loses its signal."""
+"""What goes in and out of each operator of a .tflite file, and where int8 loses its signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`segcore.display.colour_vision` against colorspacious (simulation) and coloraide (CIEDE2000), run elsewhere."""
+"""Colour vision against colorspacious (simulation) and coloraide (CIEDE2000), run elsewhere."""
 
 import numpy as np
 import pytest

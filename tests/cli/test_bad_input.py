@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, shipped
+from segcore import shipped
+from segcore.cli import main as cli
 from segcore.data import toy, voc
 from segcore.export import tflite
 from segcore.inference.segmenter import Segmenter
@@ -133,7 +134,7 @@ def photo_names():
 
 
 def listed():
-    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     return re.findall(r"^\| `([\w-]+)` \|", text, re.M)
 
 

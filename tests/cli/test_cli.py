@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore import cli, cli_models, metrics
+from segcore import metrics
+from segcore.cli import main as cli
+from segcore.cli import models as cli_models
 from segcore.data import toy, voc
 from segcore.inference.segmenter import Segmenter
 

@@ -1,5 +1,4 @@
-"""The `segcore` command: predict, evaluate, download; `cli_models` adds export and benchmark,
-`cli_train` train."""
+"""The `segcore` command: predict, evaluate, download; `models` adds export and benchmark."""
 
 from __future__ import annotations
 
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import cli_models, cli_train, metrics, shipped
+from segcore import metrics, shipped
 from segcore._files import replacing
+from segcore.cli import models as cli_models
 from segcore.data import voc
 from segcore.data.images import blend, read_image
 from segcore.inference import evaluate as scoring
@@ -121,7 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--to", default=".", metavar="DIR", help="default: this folder")
     command.set_defaults(run=download)
     cli_models.add_commands(commands)
-    cli_train.add_commands(commands)
     return parser
 
 
