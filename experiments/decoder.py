@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from segcore import cli, metrics
+from segcore import metrics
 from segcore._keras import keras
 from segcore.course import results
 from segcore.data import voc
@@ -47,7 +47,7 @@ def score(network, pairs):
         total = total + metrics.confusion_matrix(labels, mask)
         for width in WIDTHS:
             bands[width] = bands[width] + metrics.boundary_confusion(labels, mask, width)
-    enough = total.sum(1) >= cli.MIN_PIXELS
+    enough = total.sum(1) >= metrics.MIN_PIXELS
     boundary = {
         f"within_{width}": round(100 * float(np.nanmean(metrics.iou(band)[enough])), 2)
         for width, band in bands.items()

@@ -1,7 +1,7 @@
 """What the book does beyond Jupyter Book; a small Sphinx extension, listed in _config.yml.
 
 - Numbers: `{{key:format}}` in the pages of book/ is filled in from results/ (scripts/keys.py).
-- `[[api voc]]` becomes the reference of segcore.data.voc, read from its docstrings.
+- `[[api data.voc]]` becomes the reference of segcore.data.voc, read from its docstrings.
 - `[[repository]]` becomes the address in _config.yml.
 - `[[chapters]]` becomes the table of the chapters that exist.
 - A `mask` directive puts an interactive mask of a committed PNG on a page.

@@ -33,7 +33,7 @@ class Moments:
         return cls(mean, squares / count - np.outer(mean, mean))
 
 
-def least_missed(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.intp]:
+def optimal_brain_surgeon(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.intp]:
     """The `keep` of C channels that a 1×1 `kernel` (C, D) can do least without, ascending.
 
     One channel after the other goes: the one without which the kernel's sums (before batch norm)
@@ -55,12 +55,14 @@ def least_missed(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.int
     return np.flatnonzero(~gone)
 
 
-def without(arrays: Arrays, layer: str, moments: Moments, kept: NDArray) -> dict[str, NDArray]:
-    """Arrays in which the 1×1 convolution `layer` hears only the input channels `kept`.
+def remove_channels(
+    arrays: Arrays, layer: str, moments: Moments, kept: NDArray
+) -> dict[str, NDArray]:
+    """Arrays in which the 1×1 convolution `layer` uses only the input channels `kept`.
 
     They speak for the others as well as a linear function can, in mean square over what `moments`
     were taken of (but for a slight pull towards the old kernel, `RIDGE`). Shapes stay, with zeros
-    for what is unheard; the mean of what is lost goes into the layer's batch norm.
+    for the unused ones; the mean of what is lost goes into the layer's batch norm.
     """
     kernel, covariance = arrays[f"{layer}/kernel"][0, 0], _ridged(moments.covariance)
     refitted = np.zeros(kernel.shape)

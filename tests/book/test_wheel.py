@@ -57,7 +57,7 @@ def run(installed: Path, empty: Path, *arguments: str) -> subprocess.CompletedPr
 
 def test_installed_wheel_finds_its_numbers_and_scripts(installed, tmp_path):
     code = (
-        "import segcore, numpy as np; from segcore import results, overlay;"
+        "import segcore, numpy as np; from segcore.course import results; from segcore.display import overlay;"
         "print(segcore.__file__); print(results.get('voc40.photos'));"
         "print(len(overlay.MaskOverlay(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8),"
         " alt='a').to_html()) > 1000)"
@@ -87,7 +87,7 @@ def test_predict_answers_without_a_training_framework(installed, tmp_path, size)
 
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "chelsea.png")
     code = (
-        "import sys; from segcore import cli;"
+        "import sys; from segcore.cli import main as cli;"
         "code = cli.main(['predict', 'chelsea.png', '--size', sys.argv[1]]);"
         "print('loaded', sorted({'tensorflow', 'keras', 'jax', 'scipy'} & set(sys.modules)));"
         "sys.exit(code)"

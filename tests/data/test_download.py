@@ -289,7 +289,7 @@ def test_a_killed_download_goes_on_where_it_was(server, tmp_path):
     """The process dies by SIGKILL midway; the next call asks for the rest only."""
     md5 = hashlib.md5(TAR, usedforsecurity=False).hexdigest()
     code = (
-        "import sys; from segcore import download; download._CHUNK = 20_000;"
+        "import sys; from segcore.data import download; download._CHUNK = 20_000;"
         f"download.download_voc(sys.argv[1], [sys.argv[2]], {md5!r}, {len(TAR)}, wait=0)"
     )
     command = [sys.executable, "-c", code, str(tmp_path), url(server, "slow")]

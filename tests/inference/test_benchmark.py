@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from segcore import cli
 from segcore._files import write_bytes
+from segcore.cli import main as cli
 from segcore.data import toy, voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite

@@ -15,6 +15,7 @@ from segcore.course import results
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite
+from segcore.inference import segmenter as module
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Prediction, load
 
@@ -69,7 +70,18 @@ def test_googles_file_scores_what_the_course_says(shared, voc_root):
     assert summary(confusion)["miou"] == pytest.approx(74.9, abs=0.3)
 
 
-@pytest.mark.parametrize("module", ["", ".voc", ".metrics", ".overlay", ".runtime", ".toy", ".cli"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "",
+        ".data.voc",
+        ".metrics",
+        ".display.overlay",
+        ".inference.segmenter",
+        ".data.toy",
+        ".cli.main",
+    ],
+)
 def test_light_modules_do_not_import_tensorflow(module):
     code = f"import sys, segcore{module}; print({{'tensorflow', 'keras'}} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -151,7 +163,7 @@ def test_tflite_input_and_output_types(monkeypatch, tmp_path):
         (np.int8, 1 / 127.5, -0.5),
     ]:
         fake = FakeInterpreter(dtype)
-        monkeypatch.setattr(segmenter.tflite, "interpreter", lambda path, threads, fake=fake: fake)
+        monkeypatch.setattr(module, "open_interpreter", lambda path, threads, fake=fake: fake)
         (tmp_path / "m.tflite").touch()
         answer = load(tmp_path / "m.tflite").infer(box)
         seen = (fake.seen[0].astype(float) - zero) * scale
