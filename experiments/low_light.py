@@ -6,11 +6,11 @@ Each photo is darkened as a sensor would (segcore.data.low_light), to a quarter,
 of its light, and shown to the network at 257 pixels in four ways: `dim`, less light without noise;
 `dark`, with noise, as taken; `late`, that picture brightened afterwards; `lifted`, brightened by
 the camera before it became bytes. Two networks are scored: the shipped one, and a copy trained on
-darkened photos to give the scores that the shipped one gives in full light. No label is used, batch norm is
-frozen, and the rate is low on purpose: at 1e-4 even 80 steps cost 7 mIoU in full light. Expected
-of the first checkpoint: 66.0 in full light; at a 64th 38.1 dim, 29.5 dark, 35.2 lifted; after 100
-steps in the dark 63.1 in full light, 31.4 dark and 42.4 lifted. About six minutes on two cores.
-Rate and steps were chosen among two by a look at these same 40 photos.
+darkened photos to give the scores that the shipped one gives in full light. No label is used, batch
+norm is frozen, and the rate is low on purpose: at 1e-4 even 80 steps cost 7 mIoU in full light.
+Expected of the first checkpoint: 66.0 in full light; at a 64th 38.1 dim, 29.5 dark, 35.2 lifted;
+after 100 steps in the dark 63.1 in full light, 31.4 dark and 42.4 lifted. About six minutes on two
+cores. Rate and steps were chosen among two by a look at these same 40 photos.
 """
 
 import sys

@@ -57,7 +57,8 @@ def run(installed: Path, empty: Path, *arguments: str) -> subprocess.CompletedPr
 
 def test_installed_wheel_finds_its_numbers_and_scripts(installed, tmp_path):
     code = (
-        "import segcore, numpy as np; from segcore.course import results; from segcore.display import overlay;"
+        "import segcore, numpy as np; from segcore.course import results;"
+        "from segcore.display import overlay;"
         "print(segcore.__file__); print(results.get('voc40.photos'));"
         "print(len(overlay.MaskOverlay(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8),"
         " alt='a').to_html()) > 1000)"

@@ -11,7 +11,7 @@ from PIL import Image
 from segcore import shipped
 from segcore.cli import main as cli
 from segcore.data import toy, voc
-from segcore.export import tflite
+from segcore.inference import segmenter
 from segcore.inference.segmenter import Segmenter
 from segcore.models import checkpoint
 
@@ -157,7 +157,7 @@ def test_a_bad_photo_does_not_stop_the_others(bad, fast, capsys, tmp_path):
 def test_model(bad, capsys, tmp_path, monkeypatch, kind):
     path, options = bad["model"][kind]
     if kind == "model-other-size":
-        monkeypatch.setattr(tflite, "interpreter", lambda *_: Made513())
+        monkeypatch.setattr(segmenter, "open_interpreter", lambda *_: Made513())
     said = run(capsys, "predict", png(tmp_path / "p.png"), "--out", tmp_path / "out", *options)
     assert path.name in said and not (tmp_path / "out").exists()
 
