@@ -5,8 +5,6 @@ import io
 import json
 import re
 import struct
-import subprocess
-import sys
 import zlib
 
 import ipywidgets
@@ -224,12 +222,3 @@ def test_safe_colours_differ_to_every_reader(kind: str) -> None:
     lab = color.rgb2lab(seen[None])[0]
     apart = color.deltaE_ciede2000(lab[:, None], lab[None])
     assert apart[~np.eye(len(lab), dtype=bool)].min() > 10
-
-
-def test_importing_the_overlay_leaves_tensorflow_alone() -> None:
-    code = (
-        "import sys, segcore.display.overlay, segcore.display.frames\n"
-        "print({'tensorflow', 'keras', 'matplotlib'} & {*sys.modules})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
