@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from segcore import shipped
+from segcore.cli import common
 from segcore.cli import main as cli
 from segcore.data import toy, voc
 from segcore.inference import segmenter
@@ -115,7 +116,7 @@ def bad(tmp_path_factory):
 def fast(monkeypatch):
     """A segmenter that answers at once: here only the ways in and out are on trial."""
     quick = Segmenter(lambda box: np.zeros(box.shape[:2], np.uint8), 33, "quick")
-    monkeypatch.setattr(cli, "load", lambda *options: quick)
+    monkeypatch.setattr(common, "load", lambda *options: quick)
 
 
 def run(capsys, *typed):

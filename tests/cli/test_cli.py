@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from segcore import metrics
+from segcore.cli import common
 from segcore.cli import main as cli
-from segcore.cli import models as cli_models
 from segcore.data import toy, voc
 from segcore.inference.segmenter import Segmenter
 
@@ -17,7 +17,7 @@ from segcore.inference.segmenter import Segmenter
 def bright_is_cat(monkeypatch):
     """A segmenter that calls bright pixels cat, in place of the network."""
     quick = Segmenter(lambda box: np.where(box[..., 0] > 200, 8, 0), 33, "bright")
-    monkeypatch.setattr(cli, "load", lambda *options: quick)
+    monkeypatch.setattr(common, "load", lambda *options: quick)
 
 
 @pytest.fixture
@@ -116,4 +116,4 @@ def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, c
 
 def test_no_mask_is_overwritten_by_another_photos():
     photos = ["a/x.jpg", "b/x.png", "c/x_2.jpg", "d/X.jpg", "e/y.jpg"]
-    assert cli_models.stems(photos) == ["x", "x_2", "x_2_2", "X_3", "y"]
+    assert common.stems(photos) == ["x", "x_2", "x_2_2", "X_3", "y"]

@@ -1,19 +1,14 @@
-"""The commands `segcore export` and `segcore benchmark`: .tflite files, and how fast they are."""
+"""The command `segcore export`: .tflite files of a network in several precisions."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from segcore._files import write_bytes
+from segcore.cli.common import progress, without_nan
 from segcore.data import voc
 from segcore.export import convert, tflite
 from segcore.export.calibration import draw_photos
@@ -26,8 +21,8 @@ from segcore.metrics import MIN_PIXELS
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def add_commands(commands: Any) -> None:
-    """Adds both commands to the `commands` of an argument parser."""
+def add_export(commands: Any) -> None:
+    """Adds `export` to the `commands` of an argument parser."""
     command = commands.add_parser("export", help="write .tflite files in several precisions")
     command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
     command.add_argument("--size", type=int, default=257, help="16k+1; default: %(default)s")
@@ -45,16 +40,6 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--check", metavar="VOC_DIR", help="score each file on its val photos")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
     command.set_defaults(run=write_files)
-
-    command = commands.add_parser("benchmark", help="time .tflite files against each other")
-    command.add_argument("files", nargs="*", metavar="FILE.tflite")
-    command.add_argument("--threads", type=positive, nargs="+", default=[1], help="e.g. 1 2 4")
-    command.add_argument("--rounds", type=positive, default=30, help="default: %(default)s")
-    command.add_argument("--keras", action="store_true", help="the shipped network in Keras too")
-    command.add_argument("--size", type=int, default=257, help="of Keras; default: %(default)s")
-    command.add_argument("--profile", action="store_true", help="milliseconds by operator, too")
-    command.add_argument("--json", metavar="FILE", help="store the numbers, too")
-    command.set_defaults(run=time)
 
 
 def write_files(options: argparse.Namespace) -> int:
@@ -80,58 +65,6 @@ def write_files(options: argparse.Namespace) -> int:
     print(_contract_table(contracts))
     print(f"files and contract.json are in {out}/")
     return 0
-
-
-def time(options: argparse.Namespace) -> int:
-    """Times every file with every number of threads, in turn, and prints a table."""
-    if not options.files and not options.keras:
-        raise ValueError("nothing to time: name .tflite files, or say --keras")
-    runs = {
-        f"{stem}{_known(file).suffix}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
-            file, threads
-        )
-        for threads in options.threads
-        for file, stem in zip(options.files, stems(options.files), strict=True)
-    }
-    if options.keras:
-        from segcore.models import pretrained
-
-        runs |= benchmark.keras_runs(pretrained.load(options.size))
-    timings = benchmark.interleave(runs, options.rounds, progress=_bar("round"))
-    record: dict[str, Any] = {"timings": [asdict(timing) for timing in timings]}
-    record["machine"] = benchmark.machine()
-    print(" · ".join(record["machine"].values()) + f", {options.rounds} rounds")
-    print(benchmark.table(timings))
-    if options.profile:
-        record["operators"] = {file: _profile(file) for file in options.files}
-    if options.json:
-        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return 0
-
-
-def positive(text: str) -> int:
-    """The number that an option was given; argparse complains about one below 1."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{number} is too few; give 1 or more")
-    return number
-
-
-def stems(files: Sequence[str]) -> list[str]:
-    """A stem for each file, the later of equal ones numbered, so that no two files share one.
-
-    Names that differ in case alone count as equal: on some disks they are.
-    """
-    names: dict[str, str] = {}
-    for stem in (Path(file).stem for file in files):
-        tries = chain([stem], (f"{stem}_{number}" for number in count(2)))
-        name = next(name for name in tries if name.casefold() not in names)
-        names[name.casefold()] = name
-    return list(names.values())
-
-
-def without_nan(scores: dict[str, Any]) -> dict[str, Any]:
-    """`scores` with None for NaN, the mean over no class: JSON knows null alone."""
-    return {key: None if value != value else value for key, value in scores.items()}
 
 
 def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
@@ -161,7 +94,7 @@ def _convert_all(
     from segcore.quantisation import bias_correction
 
     paths = {}
-    for name in tqdm(options.precision, desc="exporting", unit="file", file=sys.stderr):
+    for name in progress(options.precision, "file", "exporting"):
         if name == "int8":
             content = bias_correction.to_int8(
                 network, calibration, options.interface, options.argmax
@@ -178,7 +111,7 @@ def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[s
         return {name: tflite.contents(path) for name, path in paths.items()}
     reference, held = wrap(network, "Keras"), {}
     for name, path in paths.items():
-        bar = tqdm(pairs, desc=name, unit="photo", file=sys.stderr)
+        bar = progress(pairs, "photo", name)
         held[name] = compare_files(path, reference, bar, MIN_PIXELS)
         held[name]["confusion"] = held[name]["confusion"].tolist()
     return held
@@ -199,24 +132,3 @@ def _contract_table(contracts: dict[str, dict[str, Any]]) -> str:
             line += f" {100 * held['miou']:6.2f}"
         lines.append(line)
     return "\n".join(lines)
-
-
-def _profile(file: str) -> list[dict[str, Any]]:
-    """Prints where the time of one file goes → the same, ready for JSON."""
-    parts = benchmark.profile(file)
-    print(f"\n{Path(file).name}, 1 thread, operator by operator")
-    print(benchmark.profile_table(parts))
-    return [{"kind": o.kind, "layer": o.layer, "ms": ms, "macs": o.macs} for o, ms in parts]
-
-
-def _known(file: str) -> Path:
-    if not Path(file).exists():
-        raise FileNotFoundError(f"{file}: no such model file; check the spelling")
-    return Path(file)
-
-
-def _bar(unit: str) -> Any:
-    def wrap(items: Iterable[int]) -> Iterable[int]:
-        return tqdm(items, unit=unit, file=sys.stderr)
-
-    return wrap

@@ -1,0 +1,124 @@
+"""The commands `segcore predict` and `segcore evaluate`: masks of photos, scores of a network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from segcore import metrics, shipped
+from segcore._files import replacing
+from segcore.cli.common import (
+    add_model_options,
+    complain,
+    open_model,
+    progress,
+    stems,
+    without_nan,
+)
+from segcore.data import voc
+from segcore.data.images import blend, read_image
+from segcore.inference import evaluate as scoring
+from segcore.inference.segmenter import SIZES, Prediction
+from segcore.metrics import MIN_PIXELS
+
+FEW = 3  # photos that need no progress bar
+
+
+def add_predict(commands: Any) -> None:
+    """Adds `predict` to the `commands` of an argument parser."""
+    command = commands.add_parser("predict", help="segment photos: a mask and an overlay for each")
+    command.add_argument("photos", nargs="+", metavar="PHOTO")
+    command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
+    add_model_options(command, "the int8 file for --size, 257 where it is free")
+    command.set_defaults(run=predict)
+
+
+def add_evaluate(commands: Any) -> None:
+    """Adds `evaluate` to the `commands` of an argument parser."""
+    command = commands.add_parser("evaluate", help="score a model on a VOC folder")
+    command.add_argument("folder", metavar="VOC_DIR", help="e.g. VOCdevkit/VOC2012")
+    command.add_argument("--split", default="val", help="list of photos; default: %(default)s")
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_model_options(command, "the float network, at 513")
+    command.set_defaults(run=evaluate)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
+    out = Path(options.out)
+    names = stems(options.photos)
+    if options.model is None:  # int8: an answer within a second, and no TensorFlow for it
+        options.model = shipped.SHARP if options.size == max(SIZES) else shipped.PHONE
+    segmenter = open_model(options)
+    out.mkdir(parents=True, exist_ok=True)
+    photos = list(zip(options.photos, names, strict=True))
+    failed = written = 0
+    for photo, name in photos if len(photos) < FEW else progress(photos, "photo"):
+        try:
+            image = read_image(photo)
+            prediction = segmenter(image)
+            voc.write_mask(out / f"{name}_mask.png", prediction.mask)
+            _write_png(out / f"{name}_overlay.png", blend(image, voc.encode(prediction.mask)))
+        except (OSError, ValueError) as error:
+            failed = complain(error)
+        else:
+            tqdm.write(_describe(photo, image, prediction))
+            written += 1
+    if written:
+        print(f"masks and overlays are in {out}/")
+    return failed
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Scores a model on the photos of a VOC folder and prints a table or JSON."""
+    pairs = voc.file_pairs(options.folder, options.split)
+    segmenter = open_model(options)
+    bar = pairs if len(pairs) < FEW else progress(pairs, "photo")
+    confusion, milliseconds = scoring.evaluate(segmenter, bar)
+    scores = metrics.summary(confusion) | {
+        "model": segmenter.name,
+        "size": segmenter.size,
+        "photos": len(pairs),
+        "median_ms": round(milliseconds, 1),
+    }
+    if options.json:
+        print(json.dumps(without_nan(scores), indent=1))
+    else:
+        print(_table(scores))
+    return 0
+
+
+def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> str:
+    shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in prediction.shares().items())
+    times = (prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms)
+    spent = " + ".join(f"{ms:.0f}" for ms in times)
+    return f"{photo}: {image.shape[1]}×{image.shape[0]}  {shares}  ({spent} ms)"
+
+
+def _table(scores: dict[str, Any]) -> str:
+    rows = [
+        f"{scores['model']} at {scores['size']}, {scores['photos']} photos, native size",
+        f"{'class':12} {'IoU %':>7} {'pixels':>12}",
+    ]
+    for name, value in scores["iou"].items():
+        rows.append(f"{name:12} {value:7.1f} {scores['pixels'][name]:12,}")
+    rows += [
+        f"accuracy {scores['accuracy']:.1f} %",
+        f"mIoU {scores['miou']:.1f} % over {scores['classes']} classes with {MIN_PIXELS:,} pixels"
+        f" or more; {scores['miou_all']:.1f} % over all {len(scores['iou'])} labelled classes",
+        f"inference {scores['median_ms']:.0f} ms a photo (median)",
+    ]
+    return "\n".join(rows)
+
+
+def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes `image` whole or not at all."""
+    with replacing(path) as file:
+        Image.fromarray(image).save(file, format="PNG")
