@@ -83,7 +83,10 @@ def score(network, pairs):
             totals[name] = totals[name] + metrics.confusion_matrix(
                 labels, segmenter(way(photo)).mask
             )
-    return {name: metrics.summary(total)["miou"] for name, total in totals.items()}
+    return {
+        name: round(100 * metrics.mean_iou(total, metrics.MIN_PIXELS), 2)
+        for name, total in totals.items()
+    }
 
 
 if __name__ == "__main__":

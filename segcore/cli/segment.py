@@ -26,7 +26,7 @@ from segcore.data import voc
 from segcore.data.images import blend, read_image
 from segcore.inference import evaluate as scoring
 from segcore.inference.segmenter import SIZES, Prediction
-from segcore.metrics import MIN_PIXELS
+from segcore.metrics import MIN_PIXELS, percent
 
 FEW = 3  # photos that need no progress bar
 
@@ -81,11 +81,10 @@ def evaluate(options: argparse.Namespace) -> int:
     pairs = voc.file_pairs(options.folder, options.split)
     segmenter = open_model(options)
     bar = pairs if len(pairs) < FEW else progress(pairs, "photo")
-    confusion, milliseconds = scoring.evaluate(segmenter, bar)
-    scores = metrics.summary(confusion) | {
+    matrices, milliseconds = scoring.evaluate(segmenter, bar)
+    scores = dict(metrics.summary(matrices)) | {
         "model": segmenter.name,
         "size": segmenter.size,
-        "photos": len(pairs),
         "median_ms": round(milliseconds, 1),
     }
     if options.json:
@@ -108,11 +107,12 @@ def _table(scores: dict[str, Any]) -> str:
         f"{'class':12} {'IoU %':>7} {'pixels':>12}",
     ]
     for name, value in scores["iou"].items():
-        rows.append(f"{name:12} {value:7.1f} {scores['pixels'][name]:12,}")
+        rows.append(f"{name:12} {percent(value):>7} {scores['pixels'][name]:12,}")
     rows += [
-        f"accuracy {scores['accuracy']:.1f} %",
-        f"mIoU {scores['miou']:.1f} % over {scores['classes']} classes with {MIN_PIXELS:,} pixels"
-        f" or more; {scores['miou_all']:.1f} % over all {len(scores['iou'])} labelled classes",
+        f"accuracy {percent(scores['accuracy'])} %",
+        f"mIoU {percent(scores['miou'])} % over {scores['classes']} classes with {MIN_PIXELS:,} "
+        f"pixels or more; {percent(scores['miou_all'])} % over all {len(scores['iou'])} "
+        "labelled classes",
         f"inference {scores['median_ms']:.0f} ms a photo (median)",
     ]
     return "\n".join(rows)

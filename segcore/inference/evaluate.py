@@ -19,12 +19,11 @@ from segcore.inference.segmenter import Segmenter, load
 def evaluate(
     segmenter: Segmenter, pairs: Iterable[tuple[Path, Path]]
 ) -> tuple[NDArray[np.int64], float]:
-    """One confusion matrix (21, 21) over (photo, mask) files at native size, and the median ms.
+    """A confusion matrix for each (photo, mask), (N, 21, 21) at native size, and the median ms.
 
     Raises ValueError naming the file when a photo and its mask differ in size.
     """
-    confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
-    times = []
+    matrices, times = [np.zeros((0, voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)], []
     for photo, mask in pairs:
         image, labels = read_image(photo), voc.read_mask(mask)
         if image.shape[:2] != labels.shape:
@@ -33,8 +32,8 @@ def evaluate(
             )
         prediction = segmenter(image)
         times.append(prediction.inference_ms)
-        confusion += metrics.confusion_matrix(labels, prediction.mask)
-    return confusion, float(np.median(times)) if times else float("nan")
+        matrices.append(metrics.confusion_matrix(labels, prediction.mask)[None])
+    return np.concatenate(matrices), float(np.median(times)) if times else float("nan")
 
 
 def compare_files(

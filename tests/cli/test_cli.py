@@ -88,8 +88,8 @@ def test_evaluate_table(bright_is_cat, tmp_path, capsys):
 
 def test_summary_of_a_perfect_matrix():
     confusion = np.diag(np.r_[30_000, 25_000, 10, np.zeros(18, int)].astype(np.int64))
-    scores = metrics.summary(confusion)
-    assert (scores["accuracy"], scores["miou"], scores["classes"]) == (100, 100, 2)
+    scores = metrics.summary(confusion[None])
+    assert (scores["accuracy"], scores["miou"], scores["classes"]) == (1, 1, 2)
     assert set(scores["iou"]) == {"background", "aeroplane", "bicycle"}
 
 

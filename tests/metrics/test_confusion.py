@@ -66,29 +66,21 @@ def test_refuses(labels, guess, words):
         metrics.confusion_matrix(labels, guess)
 
 
-def test_boundary_band_by_brute_force():
-    labels = np.zeros((9, 12), int)
-    labels[3:7, 4:8] = 5
-    labels[0, 0] = 255
-    width = 2
-    expected = np.zeros(labels.shape, bool)
-    for row, column in np.ndindex(labels.shape):
-        rows = slice(max(row - width, 0), row + width + 1)
-        columns = slice(max(column - width, 0), column + width + 1)
-        expected[row, column] = len(np.unique(labels[rows, columns])) > 1
-    np.testing.assert_array_equal(metrics.boundary_band(labels, width), expected)
+def test_leading_axes_are_matrix_after_matrix():
+    confusions = np.random.default_rng(3).integers(0, 9, (4, 5, 3, 3))
+    confusions[1, 2, 0] = confusions[3] = 0  # a class without labels, photos without any
+    with np.errstate(all="raise"):
+        found = metrics.iou(confusions), metrics.mean_ious(confusions)
+        right = metrics.pixel_accuracies(confusions)
+    for place in np.ndindex(4, 5):
+        one = confusions[place]
+        np.testing.assert_array_equal(found[0][place], metrics.iou(one))
+        np.testing.assert_equal(found[1][place], metrics.mean_iou(one))
+        np.testing.assert_equal(right[place], metrics.pixel_accuracy(one))
 
 
-def test_boundary_iou_sees_edges_and_nothing_else():
-    labels = np.zeros((40, 40), int)
-    labels[10:30, 10:30] = 1
-    inside_wrong, edge_wrong = labels.copy(), labels.copy()
-    inside_wrong[18:22, 18:22] = 0
-    edge_wrong[10, 10:30] = 0
-    assert metrics.boundary_iou(labels, inside_wrong, 3, 2).tolist() == [1, 1]
-    assert (metrics.boundary_iou(labels, edge_wrong, 3, 2) < 1).all()
-
-
-def test_boundary_width_must_be_positive():
-    with pytest.raises(ValueError, match="width must be 1"):
-        metrics.boundary_band(np.zeros((3, 3), int), 0)
+def test_mean_over_chosen_classes_leaves_out_the_unlabelled():
+    confusion = np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]])
+    chosen = np.array([False, True, True])
+    assert metrics.mean_ious(confusion, chosen) == pytest.approx(2 / 4)
+    assert np.isnan(metrics.mean_ious(confusion, np.array([False, False, True])))
