@@ -11,6 +11,7 @@ from typing import Any
 
 from segcore.cli.common import positive, progress, stems
 from segcore.inference import benchmark
+from segcore.inference.machine import machine
 
 
 def add_benchmark(commands: Any) -> None:
@@ -43,7 +44,7 @@ def time(options: argparse.Namespace) -> int:
         runs |= benchmark.keras_runs(pretrained.load(options.size))
     timings = benchmark.interleave(runs, options.rounds, progress=partial(progress, unit="round"))
     record: dict[str, Any] = {"timings": [asdict(timing) for timing in timings]}
-    record["machine"] = benchmark.machine()
+    record["machine"] = machine()
     print(" · ".join(record["machine"].values()) + f", {options.rounds} rounds")
     print(benchmark.table(timings))
     if options.profile:

@@ -15,6 +15,7 @@ from segcore.export.calibration import draw_photos
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
+from segcore.inference.machine import machine
 from segcore.inference.segmenter import wrap
 from segcore.metrics import MIN_PIXELS
 
@@ -58,7 +59,7 @@ def write_files(options: argparse.Namespace) -> int:
     for timing in timings:
         contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
     files = {name: without_nan(held) for name, held in contracts.items()}
-    record = {"files": files, "machine": benchmark.machine()}
+    record = {"files": files, "machine": machine()}
     if calibration:
         record["calibration"] = calibration.scheme(options.size)
     (out / "contract.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

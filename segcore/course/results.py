@@ -1,21 +1,33 @@
-"""Recorded numbers by key: every figure that the course quotes is written and read here."""
+"""Recorded numbers by key: every figure that the course quotes is written and read here.
+
+A record names the commit that made it, so it is only made from a tree without changes. Records of
+the first edition (segcore 0.1.0) give per cent and "p50"; newer ones fractions and "p50_ms".
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from segcore._files import replacing
+from segcore._files import write_bytes
+from segcore.inference.machine import machine
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")
+_SOURCES = ("segcore", "experiments", "scripts", "benchmarks")  # what may change a number
+
+
+class DirtyTreeError(RuntimeError):
+    """A record was asked for while the code that makes it is committed nowhere."""
 
 
 def folder() -> Path:
@@ -51,48 +63,106 @@ def get(key: str) -> Any:
     return value
 
 
-def provenance(seed: int | None = None, device: str | None = None) -> dict[str, Any]:
-    """Where a number comes from: command, commit, versions, seed, device and date (UTC)."""
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Arguments of a script that records something: `--trial`, and what the script adds."""
+    first = (description or "").partition("\n")[0]
+    arguments = argparse.ArgumentParser(description=first)
+    arguments.add_argument(
+        "--trial", action="store_true", help="from changed code too; results/ stays as it is"
+    )
+    return arguments
+
+
+def parse(arguments: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options given; a tree that `record` would refuse is refused now, not in three hours."""
+    options = arguments.parse_args()
+    if not options.trial:
+        try:
+            _clean_commit()
+        except DirtyTreeError as error:
+            arguments.error(str(error))
+    return options
+
+
+def record(
+    name: str,
+    values: dict[str, Any],
+    seed: int | None = None,
+    device: str | None = None,
+    trial: bool = False,
+) -> Path:
+    """Writes `values` (numbers, lists, dicts) with their provenance to `NAME.json` → its path.
+
+    A `trial` goes to a temporary file instead, and may come from changed code. Raises
+    DirtyTreeError without a commit that holds the code, ValueError for NaN, which JSON lacks.
+    """
+    commit = _commit() if trial else _clean_commit()
+    body = {"record": provenance(commit, seed, device), "values": values}
+    text = json.dumps(body, indent=1, allow_nan=False) + "\n"
+    place = Path(tempfile.mkdtemp(prefix="segcore_trial_")) if trial else folder()
+    return write_bytes(place / f"{name}.json", text.encode())
+
+
+def provenance(commit: str, seed: int | None = None, device: str | None = None) -> dict[str, Any]:
+    """Where a number comes from: command, commit, versions, seed, machine and date (UTC).
+
+    `device` names an accelerator where one was used; `threads` says how many TensorFlow was told
+    to use, where it was told.
+    """
+    script = Path(sys.argv[0]).resolve()
     return {
-        "command": " ".join(["python", *map(relative, sys.argv)]),
-        "commit": _commit(),
+        "command": " ".join(["python", *map(relative, [str(script), *sys.argv[1:]])]),
+        "commit": commit,
         "versions": _versions(),
         "seed": seed,
-        "device": device or f"CPU, {os.cpu_count()} cores, {platform.machine()}",
+        "machine": machine(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
+        "device": device or "CPU",
         "date": datetime.now(UTC).date().isoformat(),
     }
 
 
-def record(
-    name: str, values: dict[str, Any], seed: int | None = None, device: str | None = None
-) -> Path:
-    """Writes `values` (numbers, lists, dicts) with their provenance to `NAME.json` → its path."""
-    path = folder() / f"{name}.json"
-    body = {"record": provenance(seed, device), "values": values}
-    with replacing(path) as file:
-        file.write((json.dumps(body, indent=1) + "\n").encode())
-    return path
-
-
 def relative(argument: str) -> str:
     """`argument` without this machine's paths: from the repository on, or the last name alone."""
+    option, equals, path = argument.rpartition("=")
     root = str(_PACKAGE.parent)
-    if argument.startswith(root):
-        return os.path.relpath(argument, root)
-    return Path(argument).name if argument.startswith("/") else argument
+    if path == root or path.startswith(root + os.sep):
+        path = os.path.relpath(path, root)
+    elif os.path.isabs(path):
+        path = Path(path).name
+    return option + equals + path
+
+
+def _clean_commit() -> str:
+    """The commit that holds all code of this run. Raises DirtyTreeError naming what it lacks."""
+    commit = _commit()
+    if commit.startswith("unknown"):
+        raise DirtyTreeError(f"the commit is {commit}; with --trial nothing goes into results/")
+    if commit.endswith("+"):
+        changed = _git("status", "--porcelain", "--", *_SOURCES).splitlines()
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise DirtyTreeError(
+            f"{changed[0][3:]}{more}: changed and not committed. Commit first, so that the record "
+            "can name what made it; with --trial nothing goes into results/"
+        )
+    return commit
 
 
 def _commit() -> str:
-    """The commit of the checkout, with `+` behind it when segcore has uncommitted changes."""
-    git = ["git", "-C", str(_PACKAGE.parent)]
+    """The checkout's commit, with `+` behind it when code of `_SOURCES` is committed nowhere."""
     try:
-        head = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True)
-        dirty = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "segcore"]).returncode
+        head = _git("rev-parse", "--short=10", "HEAD").strip()
+        dirty = _git("status", "--porcelain", "--", *_SOURCES)
     except OSError:
         return "unknown: git is not installed"
-    if head.returncode:
+    except subprocess.CalledProcessError:
         return "unknown: not a git checkout"
-    return head.stdout.decode().strip() + ("+" if dirty else "")
+    return head + ("+" if dirty else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def _versions() -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -147,19 +145,6 @@ def sums_by_kind(parts: Sequence[Part]) -> dict[str, float]:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were taken on: processor, system and runtime. Ready for JSON."""
-    try:
-        version = metadata.version("ai-edge-litert")
-    except metadata.PackageNotFoundError:
-        version = "not installed"
-    return {
-        "processor": _processor(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "runtime": f"LiteRT {version}",
-    }
-
-
 def _milliseconds(run: Run, at_least: float = 0.0) -> float:
     """Milliseconds of one call, the mean over as many as fill `at_least` milliseconds."""
     start, calls = perf_counter(), 0
@@ -183,13 +168,3 @@ def _noise(shape: Iterable[int], dtype: Any) -> NDArray:
         return random.uniform(-1, 1, tuple(shape)).astype(dtype)
     limits = np.iinfo(dtype)
     return random.integers(max(limits.min, -128), min(limits.max, 255), tuple(shape), dtype)
-
-
-def _processor() -> str:
-    """The processor's own name, where the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
