@@ -23,7 +23,8 @@ from segcore.cli.common import (
     without_nan,
 )
 from segcore.data import voc
-from segcore.data.images import blend, read_image
+from segcore.data.images import read_image
+from segcore.display.pictures import blend
 from segcore.inference import evaluate as scoring
 from segcore.inference.segmenter import SIZES, Prediction
 from segcore.metrics import MIN_PIXELS, percent

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segcore.data.images import PAD
+from segcore.data.images import PAD, neighbours
 from segcore.data.voc import VOID
 
 Array = Any  # of the namespace at hand: numpy.ndarray or jax.Array
@@ -152,8 +152,8 @@ def bilinear(values: Array, y: Array, x: Array, content: Array, xp: Any = np) ->
 
     The edges of the top-left `content` repeat outwards: what lies beside it never shines in.
     """
-    top, bottom, down = _neighbours(y, content[0], xp)
-    left, right, across = _neighbours(x, content[1], xp)
+    top, bottom, down = neighbours(y, content[0], xp)
+    left, right, across = neighbours(x, content[1], xp)
     rows = [values[index].astype(xp.float32) for index in (top, bottom)]
     rows = rows[0] * (1 - down[:, None, None]) + rows[1] * down[:, None, None]
     return rows[:, left] * (1 - across[:, None]) + rows[:, right] * across[:, None]
@@ -173,12 +173,3 @@ def light(pixels: Array, view: View, xp: Any = np) -> Array:
     pixels = grey + (pixels - grey) * view.saturation
     pixels = (pixels - PAD) * view.contrast + PAD + 255 * view.brightness
     return xp.clip(pixels, 0, 255)
-
-
-def _neighbours(position: Array, length: Array, xp: Any) -> tuple[Array, Array, Array]:
-    """For each position: the pixels before and after it, and how far along it lies, 0..1."""
-    position = xp.clip(position, 0, length - 1)
-    before = xp.floor(position)
-    after = xp.minimum(before + 1, length - 1)
-    share = (position - before).astype(xp.float32)
-    return before.astype(xp.int32), after.astype(xp.int32), share

@@ -1,4 +1,4 @@
-"""Photos in and out: reading with every header honoured, letterboxing, blending.
+"""Photos in and out: reading with every header honoured, letterboxing.
 
 Nothing here knows a class name or a network.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,31 +104,35 @@ def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int
     return mask
 
 
-def blend(image: Pixels, colours: Pixels, opacity: float = 0.6) -> Pixels:
-    """`image` and a mask's `colours`, both (H, W, 3) uint8 → (H, W, 3); black stays see-through."""
-    shown = opacity * colours.any(-1, keepdims=True)
-    return (image * (1 - shown) + colours * shown + 0.5).astype(np.uint8)
-
-
 def _resize_bilinear(values: NDArray, H: int, W: int, rows: slice = slice(None)) -> NDArray:
     """The `rows` of (h, w, C) → (H, W, C), pixel centres at half coordinates, edges repeated."""
     h, w = values.shape[:2]
     if (h, w) == (H, W):
         return values[rows]
-    top, bottom, down = (part[rows] for part in _neighbours(h, H))
-    left, right, across = _neighbours(w, W)
+    top, bottom, down = (part[rows] for part in neighbours(_centres(h, H), h))
+    left, right, across = neighbours(_centres(w, W), w)
     values = values[top[0] : bottom[-1] + 1].astype(np.float32, copy=False)
     top, bottom = top - top[0], bottom - top[0]
     columns = values[:, left] * (1 - across[:, None]) + values[:, right] * across[:, None]
     return columns[top] * (1 - down[:, None, None]) + columns[bottom] * down[:, None, None]
 
 
-def _neighbours(old: int, new: int) -> tuple[NDArray, NDArray, NDArray]:
-    """For each of `new` positions: the two old ones around it, and how far along it lies (0..1)."""
-    position = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    before = np.floor(position).astype(int)
-    after = np.minimum(before + 1, old - 1)
-    return before, after, (position - before).astype(np.float32)
+def neighbours(position: Any, length: Any, xp: Any = np) -> tuple[Any, Any, Any]:
+    """The two places around each `position` on 0..`length` - 1, and how far along it lies, 0..1.
+
+    Bilinear resampling of every kind reads it: arrays of the namespace `xp` (numpy or jax.numpy),
+    int32, int32 and float32. What lies outside is brought to the nearest end.
+    """
+    position = xp.clip(position, 0, length - 1)
+    before = xp.floor(position)
+    after = xp.minimum(before + 1, length - 1)
+    along = (position - before).astype(xp.float32)
+    return before.astype(xp.int32), after.astype(xp.int32), along
+
+
+def _centres(old: int, new: int) -> NDArray:
+    """Where the centres of `new` pixels lie among `old` ones, both half a pixel from their edge."""
+    return (np.arange(new) + 0.5) * old / new - 0.5
 
 
 def _nearest(old: int, new: int) -> NDArray:

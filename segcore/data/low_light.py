@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore.data.srgb import to_bytes, to_light
+
 FULL = 1500  # electrons of a white pixel in full light, about a phone's at ISO 400
 READ = 3.0  # electrons that reading a pixel adds or takes away, root mean square
 
@@ -29,12 +31,12 @@ def darken(
         raise ValueError(f"light is {light} and gain {gain}; wanted 0 < light <= 1 and gain > 0")
     if image.dtype != np.uint8:
         raise ValueError(f"image is {image.dtype}; wanted uint8")
-    electrons = _linear(image) * FULL * light
+    electrons = to_light(image, np.float32) * FULL * light
     if noise:
         rng = np.random.default_rng(seed)
         scattered = rng.poisson(electrons).astype(np.float32)
         electrons = scattered + READ * rng.standard_normal(image.shape, np.float32)
-    return _bytes(electrons / FULL * gain)
+    return to_bytes(electrons / FULL * gain)
 
 
 def brighten(image: Pixels, gain: float) -> Pixels:
@@ -42,18 +44,4 @@ def brighten(image: Pixels, gain: float) -> Pixels:
 
     What was rounded to a byte stays rounded. Taught in chapter 10.
     """
-    return _bytes(_linear(image) * gain)
-
-
-def _linear(image: Pixels) -> NDArray[np.float32]:
-    """sRGB bytes → light, 0..1 (IEC 61966-2-1)."""
-    value = np.arange(256, dtype=np.float32) / 255
-    table = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return table.astype(np.float32)[image]
-
-
-def _bytes(light: NDArray) -> Pixels:
-    """Light, 0..1 → sRGB bytes; what is brighter than white is white."""
-    light = np.clip(light, 0, 1)
-    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * curve).astype(np.uint8)
+    return to_bytes(to_light(image, np.float32) * gain)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from segcore.data.srgb import to_bytes, to_light
+
 # Linear RGB in, linear RGB out, when a kind of cone is missing: their table at severity 1.0.
 MATRICES = {
     "normal": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
@@ -42,11 +44,7 @@ def simulate(colors: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
         raise ValueError(f"kind is {kind!r}; wanted one of: {', '.join(MATRICES)}")
     if colors.dtype != np.uint8 or colors.shape[-1:] != (3,):
         raise ValueError(f"colors is {colors.dtype} {colors.shape}; wanted uint8 (..., 3), sRGB")
-    table = np.arange(256) / 255
-    light = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)[colors]
-    seen = np.clip(light @ np.transpose(MATRICES[kind]), 0, 1)
-    srgb = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
-    return np.rint(255 * srgb).astype(np.uint8)
+    return to_bytes(to_light(colors) @ np.transpose(MATRICES[kind]))
 
 
 def difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:

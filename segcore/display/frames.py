@@ -12,13 +12,12 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from segcore.display.pictures import data_uri, picture_uri
 from segcore.display.widget import (
     STILL,
     Widget,
     check_image,
-    data_uri,
     display_size,
-    picture_uri,
     shown_width,
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from segcore.data import voc
-from segcore.display.widget import data_uri
+from segcore.display.pictures import data_uri
 
 # Okabe and Ito's colours ("Color Universal Design", 2008), told apart with every kind of colour
 # vision. Black stays the background's, grey void's. From the eighth class on, patterns help.

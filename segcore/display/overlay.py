@@ -13,12 +13,12 @@ from PIL import Image
 
 from segcore.data import voc
 from segcore.display.legend import check_mask, class_rows, listing, mask_uri
+from segcore.display.pictures import picture_uri
 from segcore.display.widget import (
     STILL,
     Widget,
     check_image,
     display_size,
-    picture_uri,
     shown_width,
 )
 

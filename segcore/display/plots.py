@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,8 @@ from cycler import cycler
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+
+from segcore.display.pictures import data_uri
 
 INK, ACCENT, QUIET = "#1f2933", "#0b6e99", "#c3ccd5"
 HEAVY = 120_000  # bytes
@@ -52,12 +53,11 @@ class Picture:
         mime, payload = "image/png", self.png
         if len(payload) > HEAVY:
             mime, payload = "image/webp", _as_webp(payload)
-        source = base64.b64encode(payload).decode()
         # The class keeps the book's dark mode from changing the colours of a picture about colours.
         return (
             f'<img class="dark-light" alt="{html.escape(self.alt)}" width="{self.width}" '
             f'style="max-width:100%;height:auto;border-radius:6px;background:white" '
-            f'src="data:{mime};base64,{source}">'
+            f'src="{data_uri(payload, mime)}">'
         )
 
     def __repr__(self) -> str:

@@ -1,14 +1,12 @@
-"""What `overlay` and `frames` share: one script, two hosts, and pictures as data URIs.
+"""What `overlay` and `frames` share: one script, two hosts.
 
 In Jupyter, VS Code and Colab a widget is an anywidget: its traits are read and set from Python.
 In the built book there is no kernel: `to_html` carries a still picture, the same script and the
 traits' values, and asks nothing of any server. Taught in chapter 1.
 """
 
-import base64
 import hashlib
 import html
-import io
 import json
 from collections.abc import Callable
 from functools import cache
@@ -18,11 +16,8 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
-from PIL import Image
 
 LONGEST = 1024  # pixels: what is larger is scaled down for display
-_EXACT_BYTES = 40_000  # a PNG this small is sent as it is; photos are larger and become JPEG
-_JPEG_BYTES_PER_PIXEL = 0.35  # 92 KB for 513x513: a page of overlays stays light on a phone
 
 # A still <img>. The class keeps the book's dark theme from putting white under it.
 STILL = "display:block;width:100%;height:auto;margin:0;background:none;filter:none"
@@ -46,25 +41,6 @@ def check_image(image: np.ndarray, name: str) -> None:
             f"{name} has shape {image.shape} and dtype {image.dtype}; wanted (H, W, 3) uint8 RGB. "
             "Scale floats in [0, 1] with (image * 255).astype('uint8')."
         )
-
-
-def data_uri(payload: bytes, mime: str) -> str:
-    """`payload` as text that an <img> shows without asking a server."""
-    return f"data:{mime};base64,{base64.b64encode(payload).decode()}"
-
-
-def picture_uri(image: np.ndarray) -> str:
-    """`image` (H, W, 3) uint8 as a data URI: PNG if that is small, else the best JPEG that fits."""
-    picture, buffer = Image.fromarray(image), io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    if buffer.tell() <= _EXACT_BYTES:
-        return data_uri(buffer.getvalue(), "image/png")
-    for quality in (90, 84, 78, 70, 60, 50):
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=quality, optimize=True)
-        if buffer.tell() <= _JPEG_BYTES_PER_PIXEL * image.shape[0] * image.shape[1]:
-            break
-    return data_uri(buffer.getvalue(), "image/jpeg")
 
 
 def display_size(height: int, width: int) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from segcore.data.images import (
     PAD,
     ImageError,
     _resize_bilinear,
-    blend,
     letterbox,
+    neighbours,
     read_image,
     unletterbox,
 )
@@ -198,10 +198,8 @@ def test_a_large_photo_needs_little_memory():
     assert peak < mask.nbytes + 10e6  # all scores at once took 837 MB
 
 
-def test_blend_leaves_background_alone(photo):
-    colours = np.zeros_like(photo)
-    colours[5, 5] = (128, 0, 0)
-    mixed = blend(photo, colours, 0.5)
-    changed = (mixed != photo).any(-1)
-    assert changed.sum() == 1 and changed[5, 5]
-    assert mixed[5, 5].tolist() == [84, 15, 5]
+def test_neighbours_stand_around_their_position_and_stay_inside():
+    before, after, along = neighbours(np.array([-3.0, -0.25, 0, 1.75, 3.5, 4, 9]), 5)
+    assert before.tolist() == [0, 0, 0, 1, 3, 4, 4]
+    assert after.tolist() == [1, 1, 1, 2, 4, 4, 4]
+    assert along.tolist() == [0, 0, 0, 0.75, 0.5, 0, 0] and along.dtype == np.float32
