@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,19 +14,23 @@ from typing import BinaryIO
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write into that becomes `path` at the end of the block, or never.
 
+    It is written under a name that nobody else has, in the same folder: two runs do not meet.
     Raises OSError naming `path`, for instance when the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(path.name + ".part")
+    if path.exists() and not path.is_file():  # the name of /dev/null is not to be taken away
+        raise FileExistsError(errno.EEXIST, "This is not a file", str(path))
+    temporary = path.with_name(f".segcore-{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
         temporary.replace(path)
     except OSError as error:
-        kept = f"{error.strerror}; what was saved before is still there"
-        raise OSError(error.errno, kept, str(path)) from None
+        kept = "; what was saved before is still there" if path.exists() else ""
+        raise OSError(error.errno, f"{error.strerror or error}{kept}", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:

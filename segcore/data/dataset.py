@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segcore.data import voc
-from segcore.data.images import BROKEN, letterbox, read_image
+from segcore.data.images import letterbox, read_image
 
 Bytes = NDArray[np.uint8]
 Pair = tuple[Path, Path | None]
@@ -68,22 +68,16 @@ def read_ids(
 ) -> Bytes:
     """A mask file → (size, size) uint8 ids: resized to `content` = (h, w), void elsewhere.
 
-    Raises ValueError naming the file when it is no picture, holds colours instead of ids, or is not
-    as large as its `photo` (H, W, ...).
+    Raises ValueError naming the file when `voc.read_ids` cannot read it, or when it is not as large
+    as its `photo` (H, W, ...).
     """
     h, w = content
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L"):
-                raise ValueError(f"mode {image.mode}; a palette or grey PNG of class ids is wanted")
-            if photo is not None and image.size != (photo[1], photo[0]):
-                sizes = f"{image.width}×{image.height}, but the photo is {photo[1]}×{photo[0]}"
-                raise ValueError(f"the mask is {sizes}")
-            resized = image.resize((w, h), Image.Resampling.NEAREST)
-    except BROKEN as error:
-        raise ValueError(f"{path}: not a readable mask ({error})") from None
+    mask = voc.read_ids(path)
+    if photo is not None and mask.shape != tuple(photo[:2]):
+        sizes = f"{mask.shape[1]}×{mask.shape[0]}, but the photo is {photo[1]}×{photo[0]}"
+        raise ValueError(f"{path}: the mask is {sizes}")
     ids = np.full((size, size), voc.VOID, np.uint8)
-    ids[:h, :w] = np.asarray(resized)
+    ids[:h, :w] = np.asarray(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST))
     return ids
 
 

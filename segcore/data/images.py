@@ -6,23 +6,39 @@ Nothing here knows a class name or a network.
 from __future__ import annotations
 
 import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
 
 PAD = 127  # the grey that a network whose inputs lie in [-1, 1] sees as nothing
 MAX_PIXELS = 100_000_000  # a phone's photo has 12 to 50 million; more is a mistake or an attack
 
-STRIP = 1 << 18  # scores enlarged at a time, 1 MB: those of 12 megapixels at once took 3.4 GB
-BROKEN = (  # what Pillow raises for damaged files; damaged EXIF brings the second line
-    OSError, SyntaxError, EOFError, ValueError, Image.DecompressionBombError,
-    TypeError, AttributeError, LookupError, ArithmeticError, struct.error,
+STRIP = 1 << 18  # pixels or scores worked on at a time: all of a photo's at once are gigabytes
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF") + (  # never EPS: it is a program
+    ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
+)
+_BROKEN = (  # what Pillow raises for damaged files, the second line for damaged EXIF and AVIF
+    OSError, SyntaxError, EOFError, ValueError, zlib.error, AssertionError,
+    TypeError, AttributeError, LookupError, ArithmeticError, struct.error, RuntimeError,
 )  # fmt: skip
+_AS_STORED: dict[int, Callable[[Pixels], Pixels]] = {  # EXIF orientation → how the file lies in it
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
 
 
 class ImageError(ValueError):
@@ -36,34 +52,44 @@ def read_image(path: str | Path) -> Pixels:
     RGB. Raises FileNotFoundError, or ImageError naming the file and what to do.
     """
     path = Path(path)
+    image = open_image(path)
+    with _damage_named(path):
+        orientation = image.getexif().get(ExifTags.Base.Orientation) or 1
+    W, H = image.size
+    pixels = np.empty((W, H, 3) if orientation in (5, 6, 7, 8) else (H, W, 3), np.uint8)
+    stored = _AS_STORED.get(orientation, lambda upright: upright)(pixels)
+    for rows in strips((H, W)):
+        with _damage_named(path):
+            part = _rgb(image.crop((0, rows.start, W, rows.stop)))
+        stored[rows] = part if part.ndim == 3 else _to_8_bit(path, part)[..., None]
+    return pixels
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """The picture in the file at `path`, decoded, as Pillow has it: any mode, not yet upright.
+
+    Raises FileNotFoundError, OSError where the system forbids, or ImageError naming the file and
+    what to do: for other formats than FORMATS, damage, or a size that is no photo's.
+    """
+    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the spelling")
     if path.is_dir():
-        raise ImageError(f"{path}: this is a folder; name the photos in it, e.g. {path}/*.jpg")
-    try:
-        with Image.open(path) as image:
-            _check_size(path, image)
+        raise ImageError(f"{path}: this is a folder; name the pictures in it")
+    with path.open("rb") as file:
+        with _damage_named(path):
+            image = Image.open(file, formats=FORMATS)
+        _check_size(path, image)
+        with _damage_named(path):
             image.load()
-            return to_rgb(image)
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: {_why_unreadable(path)}") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{path}: too many pixels; make the picture smaller") from None
-    except ImageError:
-        raise
-    except BROKEN as error:
-        raise ImageError(f"{path}: damaged or cut short ({error}); copy it again") from None
+    return image
 
 
-def to_rgb(image: Image.Image) -> Pixels:
-    """A Pillow image of any mode → (H, W, 3) uint8 RGB, upright, alpha over white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I") or image.mode == "F":
-        return np.repeat(_to_8_bit(np.asarray(image))[..., None], 3, axis=2)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("RGB"))
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of an (H, W, ...) picture in strips of about STRIP pixels, from the top."""
+    H, W = shape[:2]
+    height = max(STRIP // max(W, 1), 1)
+    return (slice(top, min(top + height, H)) for top in range(0, H, height))
 
 
 def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
@@ -78,7 +104,9 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     scale = size / max(H, W)
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
     box = np.full((size, size, 3), PAD, np.uint8)
-    box[:h, :w] = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR))
+    # Pillow scales rows first, then columns: strips of rows give the same bytes as the whole.
+    wide = np.concatenate([_scale(image[rows], w=w) for rows in strips(image.shape)])
+    box[:h, :w] = _scale(wide, h=h)
     return box, (h, w)
 
 
@@ -102,6 +130,12 @@ def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int
     for strip in (slice(top, top + height) for top in range(0, H, height)):
         mask[strip] = _resize_bilinear(logits[:h, :w], H, W, strip).argmax(-1)
     return mask
+
+
+def _scale(image: Pixels, h: int | None = None, w: int | None = None) -> Pixels:
+    """`image` (H, W, 3) brought to `h` rows or `w` columns by Pillow, which averages to shrink."""
+    size = (w or image.shape[1], h or image.shape[0])
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _resize_bilinear(values: NDArray, H: int, W: int, rows: slice = slice(None)) -> NDArray:
@@ -139,11 +173,36 @@ def _nearest(old: int, new: int) -> NDArray:
     return ((np.arange(new) + 0.5) * old / new).astype(int)
 
 
-def _to_8_bit(values: NDArray) -> Pixels:
+def _rgb(image: Image.Image) -> NDArray:
+    """(H, W, 3) uint8, alpha over white; (H, W) as it is where there are more than 8 bits."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return np.asarray(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _to_8_bit(path: Path, values: NDArray) -> Pixels:
     """16-bit grey values, in any integer dtype, → uint8: 65535 becomes 255."""
     if values.min(initial=0) < 0 or values.max(initial=0) > 65535 or values.dtype.kind == "f":
-        raise ValueError(f"{values.dtype} grey values up to {values.max()}; 8 or 16 bits wanted")
+        found = f"{values.dtype} grey values up to {values.max()}"
+        raise ImageError(f"{path}: {found}; save it with 8 or 16 bits")
     return (values / 257 + 0.5).astype(np.uint8)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Around Pillow's own calls and nothing else: what they raise becomes an ImageError."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: {_why_unreadable(path)}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too many pixels; make the picture smaller") from error
+    except _BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{path}: damaged or cut short ({reason}); copy it again") from error
 
 
 def _check_size(path: Path, image: Image.Image) -> None:
@@ -161,4 +220,4 @@ def _why_unreadable(path: Path) -> str:
         return "the file is empty; copy it again"
     if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"):
         return "HEIC photos are not supported; export it as JPEG"
-    return "not a picture that Pillow can read; save it as JPEG or PNG"
+    return "not a picture that can be read here; save it as JPEG or PNG"

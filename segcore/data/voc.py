@@ -6,13 +6,14 @@ Challenge" (2012 development kit). Taught in chapter 2.
 """
 
 import functools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from segcore._files import replacing
-from segcore.data.images import BROKEN
+from segcore.data.images import open_image
 
 NUM_CLASSES = 21
 VOID = 255
@@ -97,21 +98,27 @@ def read_mask(path: str | Path) -> np.ndarray:
     in 8-bit grey whose values are ids. Raises FileNotFoundError or ValueError, each naming
     the file, what is wrong and what to do. Taught in chapter 2.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file; check the path of the mask")
-    if path.is_dir():
-        raise ValueError(f"{path}: this is a folder; give the path of one mask")
+    image, bits = open_image(path), _png_bits(Path(path))
     try:
-        with Image.open(path) as image:
-            image.load()
-    except BROKEN as error:
-        reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
-        raise ValueError(
-            f"{path}: not a whole image ({reason}); get the file again or save it anew as PNG"
-        ) from error
+        if image.mode in ("RGB", "RGBA") and bits == 8:
+            return decode(np.asarray(image))
+        mask = _ids(image, bits)
+        if image.mode == "P":
+            _check_palette(image, np.flatnonzero(image.histogram()))
+        _check_mask(mask)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return mask
+
+
+def read_ids(path: str | Path) -> np.ndarray:
+    """The numbers in a palette or 8-bit grey file, (H, W) uint8, whatever classes they stand for.
+
+    Raises as `read_mask` does.
+    """
+    image, bits = open_image(path), _png_bits(Path(path))
     try:
-        return _ids(image, _png_bits(path))
+        return _ids(image, bits)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -131,10 +138,15 @@ def write_mask(path: str | Path, mask: np.ndarray) -> None:
         raise ValueError(f"{path}: a mask is stored as .png, other formats may change its ids")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
+    with replacing(path) as file:
+        picture(mask).save(file, "PNG")
+
+
+def picture(mask: np.ndarray) -> Image.Image:
+    """`mask` (H, W) uint8 as Pillow's palette image, in VOC's colours."""
     image = Image.fromarray(np.ascontiguousarray(mask))
     image.putpalette(palette().tobytes())
-    with replacing(path) as file:
-        image.save(file, "PNG")
+    return image
 
 
 def file_pairs(root: str | Path, split: str = "val") -> list[tuple[Path, Path]]:
@@ -145,12 +157,10 @@ def file_pairs(root: str | Path, split: str = "val") -> list[tuple[Path, Path]]:
     """
     home = _voc_home(Path(root))
     listing = home / "ImageSets" / "Segmentation" / f"{split}.txt"
-    if not listing.is_file():
+    if not (_is_plain(split) and listing.is_file()):
         there = ", ".join(sorted(p.stem for p in listing.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{listing}: no such split; choose of those there are: {there}")
-    names = listing.read_text(encoding="utf-8", errors="replace").split()
-    if not names:
-        raise ValueError(f"{listing}: the list is empty; write one photo name a line")
+    names = _names(listing)
     photos = [home / "JPEGImages" / f"{name}.jpg" for name in names]
     masks = [home / "SegmentationClass" / f"{name}.png" for name in names]
     missing = [path for path in photos + masks if not path.is_file()]
@@ -161,6 +171,26 @@ def file_pairs(root: str | Path, split: str = "val") -> list[tuple[Path, Path]]:
             f"(first: {first}); unpack the data again or take the names off the list"
         )
     return list(zip(photos, masks, strict=True))
+
+
+def _names(listing: Path) -> list[str]:
+    """The photos on a list; ValueError for none, for one twice, and for one outside the folder."""
+    names = listing.read_text(encoding="utf-8-sig", errors="replace").split()
+    if not names:
+        raise ValueError(f"{listing}: the list is empty; write one photo name a line")
+    if outside := [name for name in names if not _is_plain(name)]:
+        raise ValueError(f"{listing}: {outside[0]} is no name of a photo in JPEGImages; correct it")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise ValueError(
+            f"{listing}: names {len(twice)} photos more than once (first: {twice[0]}), which would "
+            "count so often; take the repeated lines out"
+        )
+    return names
+
+
+def _is_plain(name: str) -> bool:
+    """Whether `name` stays in the folder that it is looked up in."""
+    return not {"/", "\\", "\0"} & set(name) and name not in (".", "..")
 
 
 def _voc_home(root: Path) -> Path:
@@ -177,19 +207,13 @@ def _voc_home(root: Path) -> Path:
 
 
 def _ids(image: Image.Image, bits: int) -> np.ndarray:
-    """The (H, W) ids of a loaded `image` with `bits` a sample; ValueError for other images."""
-    if image.mode in ("RGB", "RGBA") and bits == 8:
-        return decode(np.asarray(image))
+    """The (H, W) uint8 numbers of a loaded `image` with `bits` a sample; ValueError for colours."""
     if not (image.mode == "P" or (image.mode == "L" and bits == 8)):
         raise ValueError(
             f"an image of mode {image.mode} with {bits} bits a sample; wanted VOC's palette, or "
             "8-bit RGB, RGBA or grey ids: convert the mask to one of them"
         )
-    mask = np.array(image)
-    if image.mode == "P":
-        _check_palette(image, np.flatnonzero(image.histogram()))
-    _check_mask(mask)
-    return mask
+    return np.array(image)
 
 
 def _png_bits(path: Path) -> int:

@@ -1,5 +1,7 @@
 """A data set in memory: what is read, what is padded, and what happens to a broken file."""
 
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,9 +79,9 @@ def shrink(path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (colours, "mode RGB; a palette or grey PNG of class ids is wanted"),
+        (colours, "an image of mode RGB with 8 bits a sample"),
         (shrink, "39×20, but the photo is 40×20"),
-        (lambda path: path.write_bytes(path.read_bytes()[:60]), "not a readable mask"),
+        (lambda path: path.write_bytes(path.read_bytes()[:60]), "damaged or cut short"),
     ],
 )
 def test_a_broken_mask_is_named_and_takes_its_photo_with_it(pairs, spoil, message):
@@ -88,6 +90,27 @@ def test_a_broken_mask_is_named_and_takes_its_photo_with_it(pairs, spoil, messag
         dataset.load(pairs, 32)
     with pytest.warns(UserWarning, match=r"left out: .*mask0\.png"):
         assert dataset.load(pairs, 32, bad="skip").names == ("1.png", "2.png")
+
+
+def four_bits(path):
+    """A grey PNG with 4 bits a sample: Pillow hands its ids 0, 1, 2, 3 on as 0, 17, 34, 51."""
+    rows = np.packbits(np.full((20, 40 * 4), [0, 0, 0, 1] * 40, np.uint8), axis=1)
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = (40).to_bytes(4, "big") + (20).to_bytes(4, "big") + bytes([4, 0, 0, 0, 0])
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+            for kind, data in chunks
+        )
+    )
+
+
+def test_ids_that_pillow_scales_are_refused(pairs):
+    four_bits(pairs[0][1])
+    with pytest.raises(ValueError, match=r"mask0\.png: .* mode L with 4 bits a sample"):
+        dataset.load(pairs, 32)
 
 
 def test_what_load_refuses(pairs):

@@ -206,8 +206,8 @@ BAD = {
     "grey with alpha": "mode LA",
     "unknown colour": r"\(7, 7, 7\)",
     "see-through": "not opaque",
-    "text": "not a whole image",
-    "empty": "not a whole image",
+    "text": "not a picture that can be read here",
+    "empty": "the file is empty",
     "folder": "this is a folder",
     "missing": "no such file",
 }
@@ -300,8 +300,10 @@ def test_write_mask_on_a_full_disk_keeps_the_old_file_and_nothing_else(tmp_path,
 def small_voc(home: Path, names: str = "b\na\n") -> Path:
     for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (home / folder).mkdir(parents=True)
-    (home / "ImageSets/Segmentation/val.txt").write_text(names)
-    for name in names.split():
+    (home / "ImageSets/Segmentation/val.txt").write_text(names, encoding="utf-8")
+    for name in names.replace("\ufeff", "").split():
+        if "." in name:
+            continue
         (home / "JPEGImages" / f"{name}.jpg").write_bytes(b"")
         (home / "SegmentationClass" / f"{name}.png").write_bytes(b"")
     return home
@@ -339,3 +341,31 @@ def test_file_pairs_says_what_is_missing(tmp_path: Path):
         voc.file_pairs(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="no VOC data here"):
         voc.file_pairs(home / "JPEGImages")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("a\nb\na\n", r"val.txt: names 1 photos more than once \(first: a\)"),
+        ("a\n../../elsewhere/a\n", r"val.txt: \.\./\.\./elsewhere/a is no name of a photo"),
+        ("..\n", "is no name of a photo"),
+        ("\ufeff", "the list is empty"),
+    ],
+)
+def test_file_pairs_refuses_repeated_names_and_ways_out(tmp_path: Path, names: str, words: str):
+    with pytest.raises(ValueError, match=words):
+        voc.file_pairs(small_voc(tmp_path, names))
+
+
+def test_file_pairs_reads_a_list_with_a_byte_order_mark(tmp_path: Path):
+    home = small_voc(tmp_path, "\ufeffb\na\n")
+    assert [photo.stem for photo, _ in voc.file_pairs(home)] == ["b", "a"]
+
+
+def test_file_pairs_takes_no_split_from_elsewhere(tmp_path: Path):
+    home = small_voc(tmp_path)
+    (tmp_path / "elsewhere.txt").write_text("a\n")
+    way = Path(*[".."] * len((home / "ImageSets" / "Segmentation").relative_to(tmp_path).parts))
+    assert (home / "ImageSets" / "Segmentation" / way / "elsewhere.txt").is_file()
+    with pytest.raises(FileNotFoundError, match="no such split"):
+        voc.file_pairs(home, f"{way}/elsewhere")
