@@ -15,15 +15,14 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import shipped
 from segcore.course import results
 from segcore.data import toy
 
 ROUNDS = 8
 WAYS = {
     "int8": [],
-    "sharp": ["--size", "513"],
-    "keras": ["--model", str(shipped.FLOAT), "--size", "257"],
+    "sharp": ["--model", "sharp"],
+    "keras": ["--model", "float", "--size", "257"],
 }
 
 

@@ -54,7 +54,7 @@ def networks(size, aligned, shared):
     v3 = deeplab.deeplab_v3(size, aligned=aligned)
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     plus = deeplab.deeplab_v3_plus(size, wiring=deeplab.Wiring(aligned=aligned))
-    same = checkpoint.for_size(checkpoint.read_weights(shipped.FLOAT), 513)  # whatever the size
+    same = checkpoint.read_weights(shipped.FLOAT.file, 513)  # whatever the size
     checkpoint.load_weights(plus, same)
     return v3, plus
 

@@ -115,7 +115,7 @@ def main(shared: Path) -> None:
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
     boxes = [letterbox(read_image(photos[index]), LARGE)[0] for index in picked]
     images = signed(np.stack(boxes))
-    second = checkpoint.for_size(checkpoint.read_weights(shipped.FLOAT), LARGE)
+    second = checkpoint.read_weights(shipped.FLOAT.file, LARGE)
     first = surgery.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
     values: dict[str, Any] = {"photos": len(pairs), "seen": SEEN}
 

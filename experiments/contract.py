@@ -72,7 +72,7 @@ def masks(segmenter, image):
 
 
 if __name__ == "__main__":
-    segmenter = load(size=257)
+    segmenter = load("float", 257)
     totals: dict = {}
     pairs = voc.file_pairs(Path(sys.argv[1]) / "voc")
     for path, label in tqdm(pairs, unit="photo"):

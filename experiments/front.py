@@ -27,7 +27,8 @@ from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
 from segcore.inference import benchmark
 from segcore.inference.evaluate import evaluate
-from segcore.inference.segmenter import Segmenter, inference, load
+from segcore.inference.litert import inference
+from segcore.inference.segmenter import Segmenter, load
 from segcore.models import deeplab, pretrained
 from segcore.quantisation.bias_correction import to_int8
 
@@ -43,7 +44,7 @@ THINNER = {  # filters of ASPP and decoder, wiring
 
 def enlarged(path, size):
     """The stride-4 file at `path` as a segmenter: cell i of its answer lies on pixel 4·i."""
-    small = inference(path, open_interpreter(path))
+    small = inference(str(path), open_interpreter(path))
     pixels = np.arange(size)
     nearest = (pixels + 2) // 4
     low, part = pixels // 4, ((pixels % 4) / 4).astype(np.float32)

@@ -192,9 +192,10 @@ def main() -> None:
     }
     arrays = checkpoint.arrays_of(thin)
     found = {key: arrays[key] for key in arrays if not runs.is_encoder(key)}
-    checkpoint.write_weights(found, chosen.out / "head.npz")
+    said = checkpoint.read_description(shipped.LEAN.file)
+    checkpoint.write_weights(found, chosen.out / "head.npz", description=said)
     if chosen.limit is None and chosen.steps == RUN.steps:  # no trial: it ships
-        write_bytes(shipped.LEAN_HEAD, (chosen.out / "head.npz").read_bytes())
+        write_bytes(shipped.LEAN.file, (chosen.out / "head.npz").read_bytes())
         print(results.record("lean", values, seed=run.seed))
 
 

@@ -32,10 +32,10 @@ ROUNDS = 30
 def compare(shared: Path) -> dict[str, Any]:
     """mIoU, bytes and times of our files and of Google's, by name."""
     pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    whole, thin = pretrained.load(513, batch_size=1), pretrained.load_lean(batch_size=1)
+    whole, thin = pretrained.load(513, batch_size=1), pretrained.load(513, "lean", batch_size=1)
     networks = {"whole": whole, "lean": thin}
     paths = {name: shared / path for name, path in GOOGLE.items()}
-    paths |= {"phone": shipped.PHONE, "sharp": shipped.SHARP}
+    paths |= {"phone": shipped.PHONE.file, "sharp": shipped.SHARP.file}
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():

@@ -156,7 +156,7 @@ def main(shared, weights, times_only):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("shared", type=Path)
-    parser.add_argument("--weights", type=Path, default=shipped.FLOAT)
+    parser.add_argument("--weights", type=Path, default=shipped.FLOAT.file)
     parser.add_argument("--times", action="store_true", help="take the times anew, keep the rest")
     options = parser.parse_args()
     main(options.shared, options.weights, options.times)

@@ -21,8 +21,8 @@ from segcore.quantisation.bias_correction import to_int8
 if __name__ == "__main__":
     calibration = calibration_of(Path(sys.argv[1]))
     for path, make in (
-        (shipped.PHONE, lambda: pretrained.load(257, batch_size=1)),
-        (shipped.SHARP, lambda: pretrained.load_lean(batch_size=1)),
+        (shipped.PHONE, lambda: pretrained.load(257, "float", batch_size=1)),
+        (shipped.SHARP, lambda: pretrained.load(513, "lean", batch_size=1)),
     ):
         content = to_int8(make(), calibration)
         print(f"{write_bytes(path, content).name}: {len(content) / 2**20:.2f} MiB")

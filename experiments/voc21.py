@@ -329,7 +329,8 @@ def main() -> None:
         if isinstance(layer, OWN)
         for v in layer.trainable_variables
     }
-    checkpoint.write_weights(v0 | own, chosen.out / "voc21.npz")
+    said = checkpoint.Description(class_names=voc.CLASSES, own_layers={f"_{SMALL}": 359})
+    checkpoint.write_weights(v0 | own, chosen.out / "voc21.npz", description=said)
     values = {"photos": {"taught": len(photos), "held": len(held),
                          "labelled": sum(photo.mask is not None for photo in photos)},
               "own_weights": sum(array.size for array in own.values()),

@@ -152,7 +152,7 @@ def train(options: argparse.Namespace, sizes: list[Size], programs: dict, log: d
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=shipped.FLOAT)
+    parser.add_argument("--weights", type=Path, default=shipped.FLOAT.file)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sizes", type=int, nargs="+", default=[513, 257])
     parser.add_argument("--batch", type=int, nargs="+", default=[16, 32], help="for each size")

@@ -45,8 +45,7 @@ def score(segmenter, pairs):
 def same_layers_at_257():
     """The network at 257 with what it has for 513: as it was before experiments/voc21.py."""
     network = deeplab.deeplab_v3_plus(257)
-    arrays = checkpoint.read_weights(shipped.FLOAT)
-    checkpoint.load_weights(network, checkpoint.for_size(arrays, 513))
+    checkpoint.load_weights(network, checkpoint.read_weights(shipped.FLOAT.file, 513))
     return wrap(network, "one set of layers")
 
 
@@ -65,8 +64,8 @@ if __name__ == "__main__":
     values = {
         "photos": len(pairs),
         "background": background_baseline(pairs),
-        "shipped_513": score(load(size=513), pairs),
-        "shipped_257": score(load(size=257), pairs),
+        "shipped_513": score(load("float", 513), pairs),
+        "shipped_257": score(load("float", 257), pairs),
         "one_set_257": score(same_layers_at_257(), pairs),
         "google_513": score(load(shared / GOOGLE.format("")), pairs),
         "google_half_513": score(load(shared / GOOGLE.format("dm05_")), pairs),

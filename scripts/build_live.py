@@ -62,8 +62,8 @@ def build(folder: Path) -> None:
         print(f"{reason}; the live page will use its CDN.", flush=True)
         vendored = False
     (folder / "models").mkdir()
-    shutil.copy(shipped.PHONE, folder / "models" / "int8.tflite")
-    shutil.copy(shipped.SHARP, folder / "models" / "sharp.tflite")
+    shutil.copy(shipped.PHONE.file, folder / "models" / "int8.tflite")
+    shutil.copy(shipped.SHARP.file, folder / "models" / "sharp.tflite")
     shutil.copy(float16(), folder / "models" / "float16.tflite")
     write_samples(folder / "samples")
     draw_icons(folder)

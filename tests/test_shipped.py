@@ -3,11 +3,12 @@
 import pytest
 import skimage.data
 
+import segcore
 from segcore import shipped
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.inference.segmenter import load, wrap
-from segcore.models import pretrained
+from segcore.models import checkpoint, pretrained
 from segcore.training import runs
 
 PHOTOS = {
@@ -15,39 +16,52 @@ PHOTOS = {
     "person": skimage.data.astronaut(),
     "motorbike": skimage.data.stereo_motorcycle()[0],
 }
-FILES = {"phone": shipped.PHONE, "sharp": shipped.SHARP}
-AGREE = {shipped.PHONE: 0.95, shipped.SHARP: 0.97}  # the astronaut has 0.956 and 0.973
+AGREE = {"phone": 0.95, "sharp": 0.97}  # of pixels; the astronaut has 0.956 and 0.973
 
 
-@pytest.fixture(scope="module", params=["phone", "sharp"])
-def shipped(request):
-    """(file, the Keras network that it was made from)."""
-    make = {"phone": lambda: pretrained.load(257), "sharp": pretrained.load_lean}
-    return FILES[request.param], wrap(make[request.param](), request.param)
-
-
-@pytest.mark.parametrize("path", FILES.values(), ids=FILES)
-def test_small_and_all_integers(path):
-    assert path.stat().st_size <= 3.3e6
-    operators = tflite.operators(path)
+@pytest.mark.parametrize("name", AGREE)
+def test_small_and_all_integers(name):
+    file = tflite.File(shipped.NETWORKS[name].file)
+    assert len(file.content) <= 3.3e6
+    operators = file.operators
     assert len(operators) > 60
     assert not [operator.layer for operator in operators if operator.in_float]
     assert not [o.kind for o in operators if "SPACE" in o.kind or "BATCH" in o.kind]
 
 
-def test_agrees_with_its_network(shipped):
-    path, network = shipped
-    file = load(path)
-    assert file.size == network.size
-    for name, photo in PHOTOS.items():
+@pytest.mark.parametrize("name", AGREE)
+def test_agrees_with_the_network_that_it_was_made_from(name):
+    file, made_from = load(name), shipped.NETWORKS[name].made_from
+    network = load(made_from, file.size)
+    for shown, photo in PHOTOS.items():
         expected, found = network(photo).mask, file(photo).mask
         assert found.shape == photo.shape[:2]
-        assert (found == voc.CLASSES.index(name)).mean() > 0.1, name
-        assert (found == expected).mean() > AGREE[path], name
+        assert (found == voc.CLASSES.index(shown)).mean() > 0.1, shown
+        assert (found == expected).mean() > AGREE[name], shown
+
+
+@pytest.mark.parametrize("network", shipped.NETWORKS.values(), ids=shipped.NETWORKS)
+def test_files_say_what_the_table_says(network):
+    said = tflite.labels(network.file)
+    if network.file.suffix == ".npz":
+        described = checkpoint.read_description(network.file)
+        said = described.class_names
+        assert described.size == network.size and described.num_classes == len(said)
+    assert said == network.class_names == voc.CLASSES
+    assert network.made_from in ["", *shipped.NETWORKS]
+
+
+def test_default_is_the_phones():
+    photo = PHOTOS["cat"]
+    prediction = segcore.load()(photo)
+    assert prediction.names == segcore.load("phone")(photo).names == ["cat", "background"]
+    assert prediction.class_names == voc.CLASSES and not prediction.names_assumed
+    with pytest.raises(ValueError, match=r"^phone: is made for 257 .* 513 there are sharp and "):
+        load(size=513)
 
 
 def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
-    whole, thin = pretrained.load(513), pretrained.load_lean()
+    whole, thin = pretrained.load(513), pretrained.load(weights="lean")
     assert thin.output_shape == (None, 513, 513, 21)
     assert thin.count_params() < 0.85 * whole.count_params()
     theirs = {variable.path: variable.numpy() for variable in whole.variables}

@@ -14,9 +14,9 @@ import pytest
 
 SEGCORE = Path(__file__).resolve().parents[1] / "segcore"
 # A package imports only from those before it; the helpers import from none but each other.
-HELPERS = {"_files", "_keras", "_stderr", "shipped"}
-ORDER = ["data", "metrics", "models", "training", "export", "quantisation", "inference", "display",
-         "course", "cli"]  # fmt: skip
+HELPERS = {"_files", "_keras", "_stderr"}
+ORDER = ["data", "shipped", "metrics", "models", "training", "export", "quantisation", "inference",
+         "display", "course", "cli"]  # fmt: skip
 LIGHT = ["data", "metrics", "inference", "display", "course.checks", "cli"]
 HEAVY = {"tensorflow", "keras", "jax"}
 

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from segcore.inference.segmenter import SIZES, Segmenter, load
+from segcore import shipped
+from segcore.inference.segmenter import Segmenter, load
 
 T = TypeVar("T")
 
@@ -33,12 +34,15 @@ def positive(text: str) -> int:
     return number
 
 
-def add_model_options(command: argparse.ArgumentParser, default: str) -> None:
-    """--model, --size and --threads; `default` says what runs where --model is free."""
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """--model, --size and --threads."""
     command.add_argument(
-        "--model", metavar="FILE", help=f".tflite, .npz or .keras; default: {default}"
+        "--model",
+        default="phone",
+        metavar="NAME",
+        help=f"{', '.join(shipped.NETWORKS)}, or a .tflite, .npz or .keras; default: %(default)s",
     )
-    command.add_argument("--size", type=int, choices=SIZES, help="of the network's input")
+    command.add_argument("--size", type=int, help="of the input, where the model leaves a choice")
     command.add_argument(
         "--threads", type=positive, help="for .tflite; default: the runtime's choice"
     )
@@ -46,7 +50,8 @@ def add_model_options(command: argparse.ArgumentParser, default: str) -> None:
 
 def open_model(options: argparse.Namespace) -> Segmenter:
     """The segmenter that the options name; a person at a terminal is told what takes so long."""
-    if sys.stderr.isatty() and Path(options.model or "").suffix != ".tflite":
+    known = shipped.NETWORKS.get(options.model)
+    if sys.stderr.isatty() and (known.file if known else Path(options.model)).suffix != ".tflite":
         print("loading the network, about ten seconds ...", file=sys.stderr)
     return load(options.model, options.size, options.threads)
 

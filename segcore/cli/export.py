@@ -45,12 +45,11 @@ def add_export(commands: Any) -> None:
 
 def write_files(options: argparse.Namespace) -> int:
     """Writes deeplab_PRECISION_SIZE.tflite files and contract.json, and prints the contract."""
-    from segcore import shipped
     from segcore.models import pretrained
 
     pairs = voc.file_pairs(options.check) if options.check else []
     calibration = _calibration(options, {photo for photo, _ in pairs})
-    network = pretrained.load(options.size, options.model or shipped.FLOAT, batch_size=1)
+    network = pretrained.load(options.size, options.model or "float", batch_size=1)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     paths = _convert_all(options, network, calibration, out)
@@ -109,7 +108,7 @@ def _convert_all(
 def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:
     """What each file holds and, given `pairs`, how its answers differ from the float network's."""
     if not pairs:
-        return {name: tflite.contents(path) for name, path in paths.items()}
+        return {name: tflite.File(path).summary() for name, path in paths.items()}
     reference, held = wrap(network, "Keras"), {}
     for name, path in paths.items():
         bar = progress(pairs, "photo", name)

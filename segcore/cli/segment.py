@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from segcore import metrics, shipped
+from segcore import metrics
 from segcore._files import replacing
 from segcore.cli.common import (
     add_model_options,
@@ -26,7 +26,7 @@ from segcore.data import voc
 from segcore.data.images import read_image
 from segcore.display.pictures import blend
 from segcore.inference import evaluate as scoring
-from segcore.inference.segmenter import SIZES, Prediction
+from segcore.inference.segmenter import Prediction
 from segcore.metrics import MIN_PIXELS, percent
 
 FEW = 3  # photos that need no progress bar
@@ -37,7 +37,7 @@ def add_predict(commands: Any) -> None:
     command = commands.add_parser("predict", help="segment photos: a mask and an overlay for each")
     command.add_argument("photos", nargs="+", metavar="PHOTO")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
-    add_model_options(command, "the int8 file for --size, 257 where it is free")
+    add_model_options(command)
     command.set_defaults(run=predict)
 
 
@@ -47,7 +47,7 @@ def add_evaluate(commands: Any) -> None:
     command.add_argument("folder", metavar="VOC_DIR", help="e.g. VOCdevkit/VOC2012")
     command.add_argument("--split", default="val", help="list of photos; default: %(default)s")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    add_model_options(command, "the float network, at 513")
+    add_model_options(command)
     command.set_defaults(run=evaluate)
 
 
@@ -55,8 +55,6 @@ def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
     names = stems(options.photos)
-    if options.model is None:  # int8: an answer within a second, and no TensorFlow for it
-        options.model = shipped.SHARP if options.size == max(SIZES) else shipped.PHONE
     segmenter = open_model(options)
     out.mkdir(parents=True, exist_ok=True)
     photos = list(zip(options.photos, names, strict=True))
@@ -96,7 +94,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> str:
-    shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in prediction.shares().items())
+    fractions = prediction.fractions()
+    shares = ", ".join(f"{name} {100 * part:.1f} %" for name, part in fractions.items())
     times = (prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms)
     spent = " + ".join(f"{ms:.0f}" for ms in times)
     return f"{photo}: {image.shape[1]}×{image.shape[0]}  {shares}  ({spent} ms)"

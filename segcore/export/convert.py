@@ -127,7 +127,7 @@ def _check(network: Any, precision: str, interface: str) -> None:
 
 def _check_integers(content: bytes) -> None:
     """Refuses a file that computes in float although int8 was asked for."""
-    floats = sorted({o.kind for o in tflite.operators(content) if o.in_float})
+    floats = tflite.File(content).summary()["in_float"]
     if floats:
         raise ValueError(f"{NO_RANGES}{', '.join(floats)} stayed in float")
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from segcore._stderr import quiet_stderr
-from segcore.export.tflite import name_of
+from segcore.export.tflite import File, Source, name_of
+
+MOST_THREADS = 256  # with a hundred thousand, the process dies
 
 
 def open_interpreter(
-    file: str | Path | bytes, threads: int | None = None, exact: bool = False, keep: bool = False
+    file: Source, threads: int | None = None, exact: bool = False, keep: bool = False
 ) -> Any:
-    """LiteRT's interpreter for a file (its path or its bytes), ready to be fed.
+    """LiteRT's interpreter for a file (its path, its bytes or a `tflite.File`), ready to be fed.
 
-    `exact` takes the slow reference kernels, whose integers `affine` reproduces to the bit; `keep`
-    lets every operator's output be read afterwards, without the delegates that fuse them away.
-    Raises ValueError for what LiteRT cannot read, and for fewer `threads` than one.
+    `threads` is the runtime's choice where it is None. `exact` takes the slow reference kernels,
+    whose integers `quantisation.integers` reproduces to the bit; `keep` lets every operator's
+    output be read afterwards, without the delegates that fuse them away. Raises ValueError for
+    what LiteRT cannot read, and unless `threads` is 1 to 256.
     """
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be 1 or more, not {threads}")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError:  # the same class under its old name
@@ -27,7 +29,9 @@ def open_interpreter(
         from tensorflow.lite.experimental import OpResolverType
     kinds = OpResolverType
     plain = kinds.BUILTIN_REF if exact else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    source = {"model_content": file} if isinstance(file, bytes) else {"model_path": str(file)}
+    content = file.content if isinstance(file, File) else file
+    in_memory = isinstance(content, bytes)
+    source = {"model_content": content} if in_memory else {"model_path": str(content)}
     try:
         with quiet_stderr():
             made = Interpreter(
@@ -39,5 +43,5 @@ def open_interpreter(
             made.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0] if str(error) else "unknown"
-        raise ValueError(f"{name_of(file)}: not a readable .tflite model ({why})") from None
+        raise ValueError(f"{name_of(file)}: not a readable .tflite model ({why})") from error
     return made

@@ -1,16 +1,26 @@
-"""A .tflite file as data: its operators, what they compute in, and one operator cut out of it."""
+"""A .tflite file as data: its operators, its class names, and one operator cut out of it."""
 
 from __future__ import annotations
 
 import copy
+import io
+import struct
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # they change the type and compute nothing
+LABELS = "labels.txt"  # in a zip behind the model, as TFLite's metadata packs associated files
+MOST_LABELS = 1 << 20  # bytes
+NO_FLATBUFFER = (  # what Google's reader raises for a damaged file
+    struct.error, IndexError, KeyError, TypeError, ValueError, OverflowError, MemoryError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,80 +45,160 @@ class Operator:
         return self.kind not in CONVERSIONS and "float" in self.output + "".join(self.inputs)
 
 
-def operators(file: str | Path | bytes) -> list[Operator]:
-    """The operators of a file (its path or its bytes), in order.
+class File:
+    """A .tflite, given as its path or its bytes, parsed once and not before that is needed.
 
-    Raises ValueError for what is no .tflite file. Taught in chapter 8.
+    `content` is its bytes, `name` what messages call it, `model` the objects of its schema. Raises
+    ValueError for what is no .tflite file. Taught in chapter 8.
     """
-    model = read(file)
-    graph = model.subgraphs[0]
-    return [_describe(model, graph, operator) for operator in graph.operators]
+
+    def __init__(self, source: str | Path | bytes) -> None:
+        self.name = name_of(source)
+        self.content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if self.content[4:8] != b"TFL3":
+            raise ValueError(f"{self.name}: not a .tflite file (it lacks the mark TFL3)")
+
+    @cached_property
+    def model(self) -> Any:
+        try:
+            return _tools().read_model_from_bytearray(bytearray(self.content))
+        except NO_FLATBUFFER as error:
+            raise ValueError(f"{self.name}: a damaged .tflite file ({error})") from error
+
+    @property
+    def graph(self) -> Any:
+        """The graph of `model`: `tensors`, `operators`, `inputs`, `outputs`."""
+        return self.model.subgraphs[0]
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """The operators in the order in which they run."""
+        return [self._describe(operator) for operator in self.graph.operators]
+
+    def summary(self) -> dict[str, Any]:
+        """What is in the file: bytes, operators by kind, kinds that compute in float. For JSON."""
+        kinds = sorted({operator.kind for operator in self.operators})
+        return {
+            "bytes": len(self.content),
+            "mib": round(len(self.content) / 2**20, 2),
+            "operators": {kind: sum(o.kind == kind for o in self.operators) for kind in kinds},
+            "in_float": sorted({o.kind for o in self.operators if o.in_float}),
+        }
+
+    def is_constant(self, index: int) -> bool:
+        """Whether the file stores the values of tensor `index`."""
+        buffer = self.model.buffers[self.graph.tensors[index].buffer]
+        return buffer.data is not None and len(buffer.data) > 0
+
+    def is_unpacking(self, number: int) -> bool:
+        """Whether operator `number` has nothing but constants to work on."""
+        inputs = self.graph.operators[number].inputs
+        return all(self.is_constant(int(i)) for i in inputs if i >= 0)
+
+    def single(self, number: int) -> bytes:
+        """A file that holds nothing but operator `number`, its constants included.
+
+        What the operator got from others becomes the input of the new file; operators that merely
+        unpack stored kernels (float16) come along.
+        """
+        graph = self.graph
+        needed = {int(i) for i in graph.operators[number].inputs}
+        chosen = [
+            copy.copy(operator)
+            for place, operator in enumerate(graph.operators[: number + 1])
+            if place == number or (operator.outputs[0] in needed and self.is_unpacking(place))
+        ]
+        used = [int(i) for o in chosen for i in (*o.inputs, *o.outputs) if i >= 0]
+        place_of = {old: new for new, old in enumerate(dict.fromkeys(used))}
+        made = {int(i) for o in chosen for i in o.outputs}
+        part = copy.copy(graph)
+        part.tensors = [graph.tensors[old] for old in place_of]
+        part.inputs = [n for i, n in place_of.items() if i not in made and not self.is_constant(i)]
+        part.outputs = [place_of[int(i)] for i in chosen[-1].outputs]
+        for operator in chosen:
+            operator.inputs = [place_of.get(int(i), -1) for i in operator.inputs]  # -1: left out
+            operator.outputs = [place_of[int(i)] for i in operator.outputs]
+        part.operators = chosen
+        return write(_without_unused_buffers(self.model, part))
+
+    def _describe(self, operator: Any) -> Operator:
+        tensors = self.graph.tensors
+        output = tensors[operator.outputs[0]]
+        inputs = tuple(_type(tensors[i]) for i in operator.inputs if i >= 0)
+        shape = tuple(map(int, output.shape))
+        kind = str(_tools().opcode_to_name(self.model, operator.opcodeIndex))
+        kernel = tensors[operator.inputs[1]].shape if "CONV" in kind else ()
+        macs = _macs(shape, kernel)
+        return Operator(kind, _layer(output.name), inputs, _type(output), shape, macs)
 
 
-def contents(path: str | Path) -> dict[str, Any]:
-    """What is in the file: bytes, operators by kind, kinds that compute in float. For JSON."""
-    listed = operators(path)
-    kinds = sorted({operator.kind for operator in listed})
-    return {
-        "bytes": Path(path).stat().st_size,
-        "mib": round(Path(path).stat().st_size / 2**20, 2),
-        "operators": {kind: sum(o.kind == kind for o in listed) for kind in kinds},
-        "in_float": sorted({o.kind for o in listed if o.in_float}),
-    }
+Source: TypeAlias = str | Path | bytes | File
 
 
-def single(model: Any, number: int) -> bytes:
-    """A file that holds nothing but operator `number` of `model`, its constants included.
-
-    `model` comes from `read` and stays as it is. What the operator got from others becomes the
-    input of the new file; operators that merely unpack stored kernels (float16) come along.
-    """
-    graph = model.subgraphs[0]
-    needed = {int(i) for i in graph.operators[number].inputs}
-    chosen = [
-        copy.copy(operator)
-        for place, operator in enumerate(graph.operators[: number + 1])
-        if place == number or (operator.outputs[0] in needed and is_unpacking(model, place))
-    ]
-    used = [int(i) for o in chosen for i in (*o.inputs, *o.outputs) if i >= 0]
-    place_of = {old: new for new, old in enumerate(dict.fromkeys(used))}
-    made = {int(i) for o in chosen for i in o.outputs}
-    part = copy.copy(graph)
-    part.tensors = [graph.tensors[old] for old in place_of]
-    part.inputs = [n for i, n in place_of.items() if i not in made and not _is_constant(model, i)]
-    part.outputs = [place_of[int(i)] for i in chosen[-1].outputs]
-    for operator in chosen:
-        operator.inputs = [place_of.get(int(i), -1) for i in operator.inputs]  # -1: left out
-        operator.outputs = [place_of[int(i)] for i in operator.outputs]
-    part.operators = chosen
-    return write(_without_unused_buffers(model, part))
-
-
-def is_unpacking(model: Any, number: int) -> bool:
-    """Whether operator `number` of `model` has nothing but constants to work on."""
-    inputs = model.subgraphs[0].operators[number].inputs
-    return all(_is_constant(model, int(i)) for i in inputs if i >= 0)
-
-
-def read(file: str | Path | bytes) -> Any:
-    """A file (its path or its bytes) as the objects of its schema.
-
-    Raises ValueError for what is no .tflite file.
-    """
-    content = file if isinstance(file, bytes) else Path(file).read_bytes()
-    if content[4:8] != b"TFL3":
-        raise ValueError(f"{name_of(file)}: not a .tflite file (it lacks the mark TFL3)")
-    return _tools().read_model_from_bytearray(bytearray(content))
-
-
-def kind(model: Any, operator: Any) -> str:
-    """TFLite's name for an `operator` of a `model` from `read`, such as "CONV_2D"."""
-    return str(_tools().opcode_to_name(model, operator.opcodeIndex))
+def opened(source: Source) -> File:
+    """`source` as a `File`; one that is a `File` already is not parsed again."""
+    return source if isinstance(source, File) else File(source)
 
 
 def write(model: Any) -> bytes:
-    """The objects of `read` → the bytes of a file."""
+    """The `model` of a `File` → the bytes of a file, without class names."""
     return bytes(_tools().convert_object_to_bytearray(model))
+
+
+def name_of(source: Source) -> str:
+    """What messages call a file: its path, or "the content" for bytes."""
+    if isinstance(source, File):
+        return source.name
+    return "the content" if isinstance(source, bytes) else str(source)
+
+
+def with_labels(content: bytes, class_names: Sequence[str]) -> bytes:
+    """A .tflite that carries its `class_names`: `labels.txt`, in a zip behind the model.
+
+    TFLite's metadata tools pack files so: interpreters do not look behind the model, and
+    `unzip -p FILE labels.txt` prints the names. Names that `content` had are replaced.
+    """
+    packed = io.BytesIO(content[: _zip_start(content)])
+    with zipfile.ZipFile(packed, "a") as archive:
+        info = zipfile.ZipInfo(LABELS, (1980, 1, 1, 0, 0, 0))  # equal names make equal bytes
+        archive.writestr(info, "".join(f"{name}\n" for name in class_names))
+    return packed.getvalue()
+
+
+def labels(source: str | Path | bytes) -> tuple[str, ...]:
+    """The class names that a .tflite carries, () for one without. See `with_labels`."""
+    try:
+        with zipfile.ZipFile(
+            io.BytesIO(source) if isinstance(source, bytes) else source
+        ) as archive:
+            listed = archive.infolist()
+            found = [i for i in listed if i.filename in (LABELS, "labelmap.txt")] or [
+                info for info in listed if info.filename.endswith(".txt")
+            ]
+            if len(found) != 1 or found[0].file_size > MOST_LABELS:
+                return ()
+            return _lines(archive.read(found[0]).decode("utf-8"))
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError):
+        return ()  # no zip behind the model, or none that can be read: no names
+
+
+def labels_beside(path: Path) -> tuple[str, ...]:
+    """The class names in `FILE.labels.txt` beside the model FILE, a line for each; () without."""
+    beside = path.with_name(f"{path.name}.labels.txt")
+    return _lines(beside.read_text(encoding="utf-8-sig")) if beside.is_file() else ()
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _zip_start(content: bytes) -> int:
+    """Where the zip behind a model begins; its length where there is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return min((info.header_offset for info in archive.infolist()), default=len(content))
+    except zipfile.BadZipFile:
+        return len(content)
 
 
 def _without_unused_buffers(model: Any, part: Any) -> Any:
@@ -132,20 +222,6 @@ def _tools() -> Any:
     return flatbuffer_utils
 
 
-def _is_constant(model: Any, index: int) -> bool:
-    buffer = model.buffers[model.subgraphs[0].tensors[index].buffer]
-    return buffer.data is not None and len(buffer.data) > 0
-
-
-def _describe(model: Any, graph: Any, operator: Any) -> Operator:
-    output = graph.tensors[operator.outputs[0]]
-    inputs = tuple(_type(graph.tensors[i]) for i in operator.inputs if i >= 0)
-    shape = tuple(map(int, output.shape))
-    name = kind(model, operator)
-    kernel = graph.tensors[operator.inputs[1]].shape if "CONV" in name else ()
-    return Operator(name, _layer(output.name), inputs, _type(output), shape, _macs(shape, kernel))
-
-
 def _macs(output: Sequence[int], kernel: Sequence[int]) -> int:
     """Multiply-adds: each output value takes all of the kernel but its first axis's length.
 
@@ -159,11 +235,6 @@ def _macs(output: Sequence[int], kernel: Sequence[int]) -> int:
 
 def _type(tensor: Any) -> str:
     return _tools().type_to_name(tensor.type).lower()
-
-
-def name_of(file: str | Path | bytes) -> str:
-    """What messages call a file: its path, or "the content" for bytes."""
-    return "the content" if isinstance(file, bytes) else str(file)
 
 
 def _layer(name: bytes | None) -> str:

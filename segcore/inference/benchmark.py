@@ -103,10 +103,10 @@ def profile(path: str | Path, threads: int | None = 1, rounds: int = 10) -> list
     often still in the cache, so the sum may lie below the time of the whole. Those that unpack
     stored kernels count with the convolution behind them. Taught in chapter 8.
     """
-    model, listed = tflite.read(path), tflite.operators(path)
-    numbers = [number for number in range(len(listed)) if not tflite.is_unpacking(model, number)]
-    operators = [listed[number] for number in numbers]
-    runs = [_fed(tflite.single(model, number), threads) for number in numbers]
+    file = tflite.File(path)
+    numbers = [n for n in range(len(file.operators)) if not file.is_unpacking(n)]
+    operators = [file.operators[number] for number in numbers]
+    runs = [_fed(file.single(number), threads) for number in numbers]
     times = np.zeros((rounds, len(runs)))
     for number in range(rounds):
         for place, run in enumerate(runs):

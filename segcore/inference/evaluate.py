@@ -59,7 +59,7 @@ def compare_files(
         confusion += metrics.confusion_matrix(voc.read_mask(mask), ours)
         changed, pixels = changed + int((ours != theirs).sum()), pixels + ours.size
         differences += [difference] if difference is not None else []
-    return tflite.contents(path) | {
+    return tflite.File(path).summary() | {
         "logit_difference": max(differences, default=None),
         "changed": changed / pixels if pixels else float("nan"),
         "confusion": confusion,

@@ -1,21 +1,35 @@
-"""The one place that knows an interpreter: load a model file, segment a photo, score a folder."""
+"""Load a network by its name or file, and segment photos with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.data import voc
+from segcore import shipped
 from segcore.data.images import letterbox, signed, unletterbox
+from segcore.data.voc import CLASSES, VOID
+from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
+from segcore.inference import litert
 
-SIZES = (257, 513)  # for phones, for quality
+if TYPE_CHECKING:
+    import keras
+
+Infer = Callable[[NDArray[np.uint8]], NDArray]
+SUFFIXES = (".tflite", ".npz", ".keras")
+UNREADABLE = (  # what Keras, zipfile and h5py raise for a damaged .keras file
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,19 +37,30 @@ class Prediction:
     """A mask and what it cost.
 
     `mask` (H, W) uint8 class ids at the photo's own size; times in milliseconds for bringing the
-    photo to the network's size, for the network, and for bringing the answer back.
+    photo to the network's size, for the network, and for bringing the answer back. `class_names`
+    has a name for each id; `names_assumed` says that the model did not name them, and that its 21
+    scores were taken for VOC's.
     """
 
     mask: NDArray[np.uint8]
     preprocess_ms: float
     inference_ms: float
     mask_ms: float
+    class_names: tuple[str, ...] = CLASSES
+    names_assumed: bool = False
 
-    def shares(self) -> dict[str, float]:
-        """Class name → share of pixels (0..1) for every class in the mask, largest first."""
-        counts = np.bincount(self.mask.ravel(), minlength=voc.NUM_CLASSES)
-        found = [(voc.CLASSES[i], float(counts[i] / counts.sum())) for i in counts.nonzero()[0]]
+    def fractions(self) -> dict[str, float]:
+        """Class name → fraction of pixels (0..1) for every class in the mask, largest first."""
+        counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
+        found = [
+            (self.class_names[i], float(counts[i] / counts.sum())) for i in counts.nonzero()[0]
+        ]
         return dict(sorted(found, key=lambda item: -item[1]))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the classes in the mask, that of the largest first."""
+        return list(self.fractions())
 
 
 @dataclass(frozen=True)
@@ -43,13 +68,16 @@ class Segmenter:
     """A loaded network. Call it with a photo (H, W, 3) uint8 RGB to get a `Prediction`.
 
     `infer` maps a letterboxed photo (size, size, 3) uint8 to logits (size, size, C) or class ids
-    (size, size); `name` says which file it came from. Make one with `load`. A call raises
-    ValueError for ids that are not VOC's.
+    (size, size); `name` says which network or file it is. Make one with `load`. It may be called
+    from several threads, one of which is served at a time. A call raises ValueError for scores
+    that are not finite and for ids that have no name.
     """
 
-    infer: Callable[[NDArray[np.uint8]], NDArray]
+    infer: Infer
     size: int
     name: str
+    class_names: tuple[str, ...] = CLASSES
+    names_assumed: bool = False
 
     def __call__(self, image: NDArray[np.uint8]) -> Prediction:
         start = perf_counter()
@@ -57,129 +85,160 @@ class Segmenter:
         boxed = perf_counter()
         answer = self.infer(box)
         inferred = perf_counter()
-        if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < voc.NUM_CLASSES:
-            ids = f"class ids {answer.min()} to {answer.max()}"
-            raise ValueError(f"{self.name}: answers with {ids}; a model of VOC's 0 to 20 is wanted")
+        self._check(answer)
         mask = unletterbox(answer, content, image.shape[:2])
-        times = (boxed - start, inferred - boxed, perf_counter() - inferred)
-        return Prediction(mask, *(1000 * seconds for seconds in times))
+        return Prediction(
+            mask,
+            preprocess_ms=1000 * (boxed - start),
+            inference_ms=1000 * (inferred - boxed),
+            mask_ms=1000 * (perf_counter() - inferred),
+            class_names=self.class_names,
+            names_assumed=self.names_assumed,
+        )
+
+    def _check(self, answer: NDArray) -> None:
+        """Refuses what would look like a mask and is none."""
+        if answer.dtype.kind == "f" and not np.isfinite(answer).all():
+            raise ValueError(f"{self.name}: answers with scores that are not finite; train it anew")
+        if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < len(self.class_names):
+            ids = f"class ids {answer.min()} to {answer.max()}"
+            last = len(self.class_names) - 1
+            raise ValueError(f"{self.name}: answers with {ids}; its names are those of 0 to {last}")
 
 
 def load(
-    model: str | Path | None = None, size: int | None = None, threads: int | None = None
+    model: str | Path | bytes = "phone",
+    size: int | None = None,
+    threads: int | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Segmenter:
-    """The segmenter in file `model`: `.tflite`, or `.npz`/`.keras` weights of DeepLabV3+.
+    """The segmenter called `model`: `phone`, `sharp`, `float` or `lean` (see `shipped`), a file
+    (.tflite, .npz or .keras), or the bytes of a .tflite.
 
-    None means the shipped checkpoint. `size` is 257 or 513 (any 16k+1) and 513 where it is free; a
-    `.tflite` knows its own. Raises FileNotFoundError or ValueError saying what was wanted.
+    `size` is the input side, for an .npz any 16k+1; a .tflite and a .keras have one. `threads`
+    (1 to 256) are for a .tflite. `class_names` name the
+    ids; without them the names that travel with the model count: those in an .npz, `labels.txt` in
+    a .tflite, or a line for each in FILE.labels.txt beside it. 21 classes without names are taken
+    for VOC's, and `names_assumed` says so.
+    Raises FileNotFoundError or ValueError saying what was wanted.
     """
-    path = None if model is None else Path(model)
-    if path is not None and not path.exists():
-        raise FileNotFoundError(f"{path}: no such model file; check the spelling")
-    if path is not None and path.suffix == ".tflite":
-        return _load_tflite(path, size, threads)
-    if path is not None and path.suffix not in (".npz", ".keras"):
-        raise ValueError(f"{path}: a model ends in .tflite, .npz or .keras")
-    return _load_keras(path, size)
+    known = shipped.NETWORKS.get(model) if isinstance(model, str) else None
+    source = known.file if known else model if isinstance(model, bytes) else Path(model)
+    name = known.name if known else tflite.name_of(source)
+    if isinstance(source, Path) and not source.exists():
+        names = ", ".join(shipped.NETWORKS)
+        raise FileNotFoundError(f"{name}: no such model file; check the spelling, or say {names}")
+    if isinstance(source, bytes) or source.suffix == ".tflite":
+        return _load_tflite(source, name, size, threads, class_names)
+    if source.suffix not in SUFFIXES:
+        raise ValueError(f"{name}: a model ends in .tflite, .npz or .keras")
+    if threads is not None:
+        raise ValueError(f"{name}: threads={threads} is for a .tflite; Keras takes all of them")
+    return _load_keras(source, name, size, class_names)
 
 
-def _load_keras(path: Path | None, size: int | None) -> Segmenter:
-    """DeepLabV3+ under Keras; this is the import that takes seconds."""
-    from segcore import shipped
-    from segcore.models import pretrained
+def wrap(network: keras.Model, name: str, class_names: Sequence[str] | None = None) -> Segmenter:
+    """A Keras `network` in hand, images (1, S, S, 3) in [-1, 1] → logits, as a `Segmenter`.
 
-    if path is not None and path.suffix == ".keras":
-        network = _open_keras(path, size)
-    else:
-        network = pretrained.load(size or 513, path or shipped.FLOAT)
-    return wrap(network, "the shipped DeepLabV3+" if path is None else str(path))
+    The network is neither compiled nor changed; when its weights change, the segmenter's do.
+    `class_names` as in `load`.
+    """
+    from segcore._keras import keras
 
-
-def wrap(network: Any, name: str) -> Segmenter:
-    """A Keras `network` in hand, images (1, S, S, 3) in [-1, 1] → logits, as a `Segmenter`."""
-    network.compile(jit_compile=False)  # one graph: three times faster than layer by layer
+    check_input(name, network.input_shape)
+    side = network.input_shape[1]
+    named = _names(name, tuple(network.output_shape[1:]), class_names)
+    runner, lock = keras.Model(network.inputs, network.outputs), Lock()
+    runner.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
     def infer(box: NDArray[np.uint8]) -> NDArray:
-        return network.predict_on_batch(signed(box)[None])[0]
+        with lock:
+            return runner.predict_on_batch(signed(box)[None])[0]
 
-    side = network.input_shape[1]
     infer(np.zeros((side, side, 3), np.uint8))  # the first call draws the graph: not to be timed
-    return Segmenter(infer, side, name)
+    return Segmenter(infer, side, name, *named)
 
 
-def _open_keras(path: Path, size: int | None) -> Any:
+def _load_keras(
+    path: Path, name: str, size: int | None, class_names: Sequence[str] | None
+) -> Segmenter:
+    """A network under Keras; this is the import that takes seconds."""
+    from segcore.models import checkpoint, pretrained
+
+    if path.suffix == ".keras":
+        network, stored = _open_keras(path, size), tflite.labels_beside(path)
+        check_answer(name, tuple(network.output_shape[1:]), network.input_shape[1])
+    else:
+        network = pretrained.load(size, path)
+        stored = checkpoint.read_description(path).class_names or tflite.labels_beside(path)
+    return wrap(network, name, class_names or stored)
+
+
+def _open_keras(path: Path, size: int | None) -> keras.Model:
     from segcore._keras import keras
 
     try:
         network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # Keras raises zipfile's, h5py's and its own errors here
-        raise ValueError(f"{path}: not a readable Keras model ({error})") from None
-    _check_shape(path, network.input_shape, size)
-    _check_answer(path, tuple(network.output_shape[1:]), network.input_shape[1])
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: not a readable Keras model ({error})") from error
+    check_input(str(path), network.input_shape, size)
     return network
 
 
-def _load_tflite(path: Path, size: int | None, threads: int | None) -> Segmenter:
-    """A `.tflite` file with one image input and one output of scores or class ids."""
-    interpreter = open_interpreter(path, threads)
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    _check_shape(path, tuple(source["shape_signature"].tolist()), size)
-    side = int(source["shape"][1])
-    _check_answer(path, tuple(n for n in target["shape"].tolist() if n != 1), side)
-    return Segmenter(inference(path, interpreter), side, str(path))
+def _load_tflite(
+    source: Path | bytes,
+    name: str,
+    size: int | None,
+    threads: int | None,
+    class_names: Sequence[str] | None,
+) -> Segmenter:
+    """A `.tflite` with one image input and one output of scores or class ids."""
+    interpreter = open_interpreter(source, threads)
+    shape, answer = litert.shapes(name, interpreter)
+    check_input(name, shape, size)
+    check_answer(name, answer, int(shape[1]))
+    stored = tflite.labels(source)
+    if not stored and isinstance(source, Path):
+        stored = tflite.labels_beside(source)
+    named = _names(name, answer, class_names or stored)
+    return Segmenter(litert.inference(name, interpreter), int(shape[1]), name, *named)
 
 
-def inference(path: Path, interpreter: Any) -> Callable[[NDArray[np.uint8]], NDArray]:
-    """What `interpreter`, of the file `path`, says of a box (S, S, 3) uint8: scores or ids.
+def _names(
+    name: str, answer: tuple[int, ...], given: Sequence[str] | None
+) -> tuple[tuple[str, ...], bool]:
+    """The class names of a model, and whether they are a guess.
 
-    Unlike with `load` they need not stand for each pixel.
+    Where nobody `given` any, 21 scores (or class ids) are taken for VOC's: Google's files, and many
+    others of that many classes, say no more. Any other number is refused.
     """
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    convert = _input_conversion(path, source["dtype"])
-    scale, zero = target["quantization"]
-
-    def infer(box: NDArray[np.uint8]) -> NDArray:
-        interpreter.set_tensor(source["index"], convert(box)[None])
-        interpreter.invoke()
-        answer = np.squeeze(interpreter.get_tensor(target["index"]))
-        if answer.ndim == 2 or not scale:
-            return answer
-        return (answer.astype(np.float32) - zero) * scale
-
-    return infer
+    scores = answer[2] if len(answer) == 3 else None
+    if given:
+        if scores not in (None, len(given)):
+            raise ValueError(f"{name}: {len(given)} class names for {scores} scores; name each")
+        return tuple(given), False
+    if scores not in (None, len(CLASSES)):
+        advice = f"class_names= in segcore.load, or a line for each in {name}.labels.txt"
+        raise ValueError(f"{name}: {scores} classes without names; give {advice}")
+    return CLASSES, True
 
 
-def _input_conversion(path: Path, dtype: type) -> Callable[[NDArray[np.uint8]], NDArray]:
-    """How a photo's bytes enter: as they are (uint8), shifted (int8), or in [-1, 1] (float32).
-
-    All three mean the same number where the file's scale is 1/127.5. Google's files say 1/128 and
-    still score best on plain bytes: rounding by their own scale lost 1 mIoU on 40 photos.
-    """
-    conversions = {
-        np.uint8: lambda box: box,
-        np.int8: lambda box: (box.astype(np.int16) - 128).astype(np.int8),
-        np.float32: signed,
-    }
-    if dtype not in conversions:
-        raise ValueError(f"{path}: takes {dtype.__name__} pixels; uint8, int8 or float32 wanted")
-    return conversions[dtype]
-
-
-def _check_shape(path: Path, shape: tuple[Any, ...], size: int | None) -> None:
-    """Refuses a model that does not take one square RGB image of the size asked for."""
+def check_input(name: str, shape: tuple[int | None, ...], size: int | None = None) -> None:
+    """Refuses a model that does not take one square RGB image, of side `size` where it is given."""
     if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
-        raise ValueError(f"{path}: takes {tuple(shape)}; one square RGB image is wanted")
+        raise ValueError(f"{name}: takes {tuple(shape)}; one square RGB image is wanted")
     if shape[1] in (None, -1):
-        raise ValueError(f"{path}: takes images of any size; export it for one, e.g. 257")
+        raise ValueError(f"{name}: takes images of any size; export it for one, e.g. 257")
     if size is not None and size != shape[1]:
-        raise ValueError(f"{path}: is made for {shape[1]} pixels, --size {size} cannot change that")
+        others = [n.name for n in shipped.NETWORKS.values() if size in n.sizes]
+        advice = f"; at {size} there are {' and '.join(others)}" if others else ""
+        raise ValueError(f"{name}: is made for {shape[1]} pixels, not for size {size}{advice}")
 
 
-def _check_answer(path: Path, shape: tuple[int, ...], side: int) -> None:
-    """Refuses a model whose answer is not (side, side) ids or (side, side, 2 to 21) scores."""
-    scores = [(side, side, C) for C in range(2, voc.NUM_CLASSES + 1)]
-    if shape not in [(side, side), *scores]:
+def check_answer(name: str, shape: tuple[int, ...], side: int) -> None:
+    """Refuses a model whose answer is not (side, side) ids or (side, side, 2 to 255) scores."""
+    if shape[:2] != (side, side) or (len(shape) != 2 and not 2 <= shape[-1] <= VOID):
         raise ValueError(
-            f"{path}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
-            f"gets a class id, or at most {voc.NUM_CLASSES} scores"
+            f"{name}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
+            f"gets a class id, or 2 to {VOID} scores"
         )

@@ -1,57 +1,111 @@
-"""Weights in and out by name: `.npz` files of `layer/variable`, Keras' own models, and surgery."""
+"""Weights in and out by name: `.npz` files of `layer/variable` that say whose they are."""
 
 from __future__ import annotations
 
-import re
+import json
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segcore._files import replacing
 
+if TYPE_CHECKING:
+    import keras
+
 Arrays = Mapping[str, np.ndarray]
 
+META = "__meta__"  # the member of an .npz that holds its `Description`, as JSON
+MOST_BYTES = 2**30  # of arrays in one file; those of the course's networks take 20 MB
+BROKEN = (  # what zipfile, zlib and numpy raise for a damaged file
+    OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
-def load_weights(model: Any, source: str | Path | Arrays, name: str = "weights") -> None:
-    """Fills `model` from `source`: an .npz of `layer/variable` arrays, of which those `for_size`
-    count, or such a mapping called `name` in messages.
+
+@dataclass(frozen=True)
+class Description:
+    """What an .npz says of its network besides the arrays.
+
+    `architecture` is the name of the function in `deeplab` that builds it, `size` its usual input
+    side, `class_names` a name for each of its `num_classes` ids (none: unknown). `encoder` names an
+    .npz in the same folder that holds the arrays which this one lacks. `own_layers`: layers whose
+    name ends in a key serve inputs of up to so many pixels instead of those without the ending;
+    what a channel means is common to all sizes, how often it is active is not (Wang et al. 2020,
+    Resolution Switchable Networks), nor how many pixels away its neighbours are.
+    """
+
+    architecture: str = "deeplab_v3_plus"
+    size: int = 513
+    num_classes: int = 21
+    class_names: tuple[str, ...] = ()
+    encoder: str = ""
+    own_layers: Mapping[str, int] = field(default_factory=dict)
+
+
+def load_weights(model: keras.Model, source: str | Path | Arrays, name: str = "weights") -> None:
+    """Fills `model` from `source`: an .npz of `layer/variable` arrays, of which those for the
+    model's input size count, or such a mapping called `name` in messages.
 
     Every variable must be found exactly once. Raises FileNotFoundError, or ValueError naming the
     first variable that is missing, superfluous or of another shape. The model is only touched when
     everything fits.
     """
+    variables = variables_of(model)
     if isinstance(source, Mapping):
         arrays = source
     else:
-        arrays, name = for_size(read_weights(source), model.input_shape[1]), str(source)
-    variables = variables_of(model)
+        path, name, size = Path(source), str(source), model.input_shape[1]
+        arrays = read_weights(path, size)
+        if encoder := read_description(path).encoder:
+            whole = read_weights(path.with_name(encoder), size)
+            arrays = {key: whole[key] for key in whole if key in variables} | arrays
     _check_fit(name, arrays, variables)
     for key, variable in variables.items():
         variable.assign(arrays[key])
 
 
-def variables_of(model: Any) -> dict[str, Any]:
+def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
     """The variables of a Keras `model` by `layer/variable`."""
     return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
 
 
-def arrays_of(model: Any) -> dict[str, np.ndarray]:
+def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     """The values in a Keras `model` (ours or `keras.applications`') by `layer/variable`."""
     return {key: np.asarray(variable) for key, variable in variables_of(model).items()}
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz by `layer/variable`, float32. ValueError when the file is damaged."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such weights file; check the spelling")
+def read_weights(path: str | Path, size: int | None = None) -> dict[str, NDArray[np.float32]]:
+    """The arrays of an .npz by `layer/variable`, float32; with `size` those for that input alone.
+
+    Raises FileNotFoundError, or ValueError naming the file when it is damaged, holds more than a
+    gibibyte or a value that is not finite.
+    """
+    arrays = {key: array.astype(np.float32) for key, array in _members(path).items()}
+    for key, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {key} holds values that are not finite; save or train anew")
+    return arrays if size is None else for_size(arrays, size, read_description(path).own_layers)
+
+
+def read_description(path: str | Path) -> Description:
+    """What the .npz at `path` says of itself; a plain `Description` where it says nothing.
+
+    Raises FileNotFoundError, or ValueError naming the file when it is damaged.
+    """
+    found = _members(path, META).get(META)
+    if found is None:
+        return Description()
     try:
-        with path.open("rb") as stream, np.load(stream) as file:
-            return {key: file[key].astype(np.float32) for key in file.files}
-    except Exception as error:  # zipfile, zlib and numpy each raise their own
-        raise ValueError(f"{path}: not a readable .npz of weights ({error})") from None
+        said = json.loads(str(found))
+        return Description(**said | {"class_names": tuple(said["class_names"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: its {META} is not a description ({error})") from error
 
 
 def fresh(variables: Sequence[Any], start: Arrays, seed: int) -> dict[str, np.ndarray]:
@@ -74,42 +128,77 @@ def fresh(variables: Sequence[Any], start: Arrays, seed: int) -> dict[str, np.nd
     return weights
 
 
-def for_size(arrays: Arrays, size: int) -> dict[str, np.ndarray]:
-    """The arrays of one input `size`, from a file in which a second size has some of its own.
+def for_size(arrays: Arrays, size: int, own_layers: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """The arrays for one input `size`, of a file in which a second size has `own_layers`.
 
-    Their layers have the size behind their names: `bn_Conv1_257/gamma` takes the place of
-    `bn_Conv1/gamma` for pictures of up to 1.4 times 257 pixels, and is left out for larger ones.
-    What a channel means is common to all sizes; how often it speaks is not (Wang et al. 2020,
-    Resolution Switchable Networks), nor how many pixels away its neighbours are.
+    With {"_257": 359}, `bn_Conv1_257/gamma` takes the place of `bn_Conv1/gamma` for pictures of up
+    to 359 pixels, and is left out for larger ones.
     """
-    plain: dict[str, np.ndarray] = {}
-    for key, array in arrays.items():
-        own = re.fullmatch(r"(.+)_(\d{2,})(/\w+)", key)
-        if own is None or own[1] + own[3] not in arrays:
-            plain.setdefault(key, array)
-        elif size <= 1.4 * int(own[2]):
-            plain[own[1] + own[3]] = array
+    own = {key: ending for key in arrays for ending in own_layers if f"{ending}/" in key}
+    plain = {key: array for key, array in arrays.items() if key not in own}
+    for key, ending in own.items():
+        if size <= own_layers[ending]:
+            plain[key.replace(f"{ending}/", "/")] = arrays[key]
     return plain
 
 
-def save_weights(model: Any, path: str | Path, dtype: str = "float16") -> None:
+def save_weights(
+    model: keras.Model,
+    path: str | Path,
+    dtype: str = "float16",
+    class_names: Sequence[str] = (),
+) -> None:
     """Writes every variable as `layer/variable` to a compressed .npz, all at once or not at all.
 
-    float16 halves the file. ValueError where a value would overflow, or is not a number.
+    The file also says what it is: the model's name and input size, and its `class_names`. float16
+    halves the file. ValueError where a value would overflow, or is not a number.
     """
-    write_weights(arrays_of(model), path, dtype)
+    sides = model.input_shape[1], model.output_shape[-1]
+    description = Description(model.name, *sides, tuple(class_names))
+    write_weights(arrays_of(model), path, dtype, description)
 
 
-def write_weights(arrays: Arrays, path: str | Path, dtype: str = "float16") -> None:
-    """Like `save_weights`, for arrays that are already in hand."""
+def write_weights(
+    arrays: Arrays,
+    path: str | Path,
+    dtype: str = "float16",
+    description: Description | None = None,
+) -> None:
+    """Like `save_weights`, for arrays that are already in hand, and their `description`."""
     for key, array in arrays.items():
         if np.isnan(array).any():
             raise ValueError(f"{key} holds values that are not numbers; these weights are spoilt")
         if np.abs(array).max(initial=0) > np.finfo(dtype).max:
             raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
-    small: Any = {key: array.astype(dtype) for key, array in arrays.items()}
+    members: dict[str, Any] = {key: array.astype(dtype) for key, array in arrays.items()}
+    if description is not None:
+        members[META] = np.array(json.dumps(asdict(description)))
     with replacing(path) as file:
-        np.savez_compressed(file, **small)
+        np.savez_compressed(file, **members)
+
+
+def _members(path: str | Path, only: str = "") -> dict[str, np.ndarray]:
+    """The arrays of an .npz as they are stored: all but `META`, or the one called `only`."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such weights file; check the spelling")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            wanted = [only] if only else [key for key in infos if key != META]
+            total = sum(infos[key].file_size for key in wanted if key in infos)
+            if total > MOST_BYTES:  # before a byte of it is unpacked
+                raise ValueError(f"{total / 2**30:.1f} GiB; at most 1 GiB is read")
+            return {key: _array(archive, infos[key]) for key in wanted if key in infos}
+    except BROKEN as error:
+        raise ValueError(f"{path}: not a readable .npz of weights ({error})") from error
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as member:
+        array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+        member.read()  # to the end, where the checksum is looked at
+    return array
 
 
 def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, Any]) -> None:

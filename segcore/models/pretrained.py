@@ -1,35 +1,37 @@
-"""The shipped networks as Keras models."""
+"""The shipped networks as Keras models, and others whose .npz says what they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from segcore import shipped
 from segcore._keras import keras
-from segcore.models.checkpoint import for_size, load_weights, read_weights, variables_of
-from segcore.models.deeplab import deeplab_lean, deeplab_v3_plus
+from segcore.models import deeplab
+from segcore.models.checkpoint import load_weights, read_description
+
+BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    builder.__name__: builder for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_lean)
+}
 
 
 def load(
-    size: int = 513, weights: str | Path = shipped.FLOAT, batch_size: int | None = None
+    size: int | None = None, weights: str | Path = "float", batch_size: int | None = None
 ) -> keras.Model:
-    """`deeplab_v3_plus(size)` with the shipped weights: 21 VOC classes, ready to predict.
+    """A network with its weights, ready to predict: images (B, size, size, 3) → logits.
 
-    Phone and quality sizes share nearly all weights; batch norm and depthwise kernels
-    are each size's own where the file has them (`checkpoint.for_size`). Set `batch_size` to export.
+    `weights` is `float` or `lean`, or an .npz from `checkpoint.save_weights`; `size` (16k+1) is
+    513 for the shipped ones where it is free. Phone and quality sizes share nearly all weights of
+    `float`; batch norm and depthwise kernels are each size's own. Set `batch_size` to export.
+    Raises FileNotFoundError, or ValueError naming what does not fit.
     """
-    model = deeplab_v3_plus(size, batch_size=batch_size)
-    load_weights(model, weights)
-    return model
-
-
-def load_lean(batch_size: int | None = None) -> keras.Model:
-    """`deeplab_lean(513)` with its trained weights, ready to predict; set `batch_size` to export.
-
-    The encoder is that of `load(513)`.
-    """
-    model, head = deeplab_lean(513, batch_size=batch_size), read_weights(shipped.LEAN_HEAD)
-    whole, wanted = for_size(read_weights(shipped.FLOAT), 513), variables_of(model)
-    encoder = {key: whole[key] for key in whole if key in wanted and key not in head}
-    load_weights(model, encoder | head, shipped.LEAN_HEAD.name)
+    known = shipped.NETWORKS.get(str(weights))
+    path = known.file if known else Path(weights)
+    said = read_description(path)
+    if said.architecture not in BUILDERS:
+        wanted = ", ".join(BUILDERS)
+        raise ValueError(f"{path}: holds weights of {said.architecture!r}; wanted {wanted}")
+    build = BUILDERS[said.architecture]
+    model = build(size or said.size, said.num_classes, batch_size=batch_size)
+    load_weights(model, path)
     return model

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.export import tflite
+from segcore.export.affine import Affine
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
@@ -30,8 +31,8 @@ def to_int8(
 
 
 def correct_bias(
-    float_file: bytes,
-    int8_file: bytes,
+    float_file: tflite.Source,
+    int8_file: tflite.Source,
     images: Sequence[Image],
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> bytes:
@@ -43,29 +44,36 @@ def correct_bias(
     the bias. Nothing is trained and no file grows. `progress` may wrap the operators in a bar.
     Nagel et al. 2019, Data-Free Quantization, section 4.2. Taught in chapter 8.
     """
-    same_operators(float_file, tflite.operators(int8_file))
-    wanted = iter(channel_means(float_file, images))
-    model = tflite.read(int8_file)
-    graph = model.subgraphs[0]
+    truth, file = tflite.opened(float_file), _own_copy(int8_file)
+    same_operators(truth, file)
+    wanted = iter(channel_means(truth, images))
+    graph = file.graph
     last = {int(i): n for n, o in enumerate(graph.operators) for i in o.inputs}
-    source = open_interpreter(int8_file).get_input_details()[0]
+    source = open_interpreter(file).get_input_details()[0]
     values = {int(graph.inputs[0]): [to_input(image, source) for image in images]}
     for number in progress(range(len(graph.operators))):
         operator = graph.operators[number]
-        outputs = _run_alone(model, number, values)
-        if tflite.kind(model, operator) in CONVOLUTIONS:
-            _move_bias(model, operator, next(wanted) - _mean(model, operator, outputs))
-            outputs = _run_alone(model, number, values)
+        outputs = _run_alone(file, number, values)
+        if file.operators[number].kind in CONVOLUTIONS:
+            _move_bias(file, operator, next(wanted) - _mean(file, operator, outputs))
+            outputs = _run_alone(file, number, values)
         values[int(operator.outputs[0])] = outputs
         values = {index: kept for index, kept in values.items() if last.get(index, -1) > number}
-    return tflite.write(model)
+    written = tflite.write(file.model)
+    named = tflite.labels(file.content)
+    return tflite.with_labels(written, named) if named else written
 
 
-def _run_alone(model: Any, number: int, values: dict[int, list[NDArray]]) -> list[NDArray]:
-    """Outputs of operator `number` of `model` for each image, given `values` by tensor number."""
-    operator = model.subgraphs[0].operators[number]
+def _own_copy(source: tflite.Source) -> tflite.File:
+    """A file whose model may be changed: parsed here, so nobody else holds it."""
+    return tflite.File(tflite.opened(source).content)
+
+
+def _run_alone(file: tflite.File, number: int, values: dict[int, list[NDArray]]) -> list[NDArray]:
+    """Outputs of operator `number` of `file` for each image, given `values` by tensor number."""
+    operator = file.graph.operators[number]
     inputs = [values[int(i)] for i in operator.inputs if int(i) in values]
-    run = open_interpreter(tflite.single(model, number))
+    run = open_interpreter(file.single(number))
     target, outputs = run.get_output_details()[0]["index"], []
     for image in zip(*inputs, strict=True):
         for source, array in zip(run.get_input_details(), image, strict=True):
@@ -75,27 +83,28 @@ def _run_alone(model: Any, number: int, values: dict[int, list[NDArray]]) -> lis
     return outputs
 
 
-def _mean(model: Any, operator: Any, outputs: Sequence[NDArray]) -> NDArray[np.float64]:
+def _mean(file: tflite.File, operator: Any, outputs: Sequence[NDArray]) -> NDArray[np.float64]:
     """Mean number of each channel, (C,), that integer `outputs` of `operator` stand for."""
-    stored = model.subgraphs[0].tensors[operator.outputs[0]].quantization
+    stored = file.graph.tensors[operator.outputs[0]].quantization
     mean = np.mean([output.mean((0, 1, 2), dtype=np.float64) for output in outputs], axis=0)
-    return (mean - stored.zeroPoint[0]) * stored.scale[0]
+    return Affine(stored.scale[0], stored.zeroPoint[0]).dequantise(mean, np.float64)
 
 
-def _move_bias(model: Any, convolution: Any, by: NDArray[np.float64]) -> None:
+def _move_bias(file: tflite.File, convolution: Any, by: NDArray[np.float64]) -> None:
     """Adds `by` (C,) to the bias of a convolution, in whole steps of its own scale."""
-    tensor = model.subgraphs[0].tensors[convolution.inputs[2]]
-    buffer = model.buffers[tensor.buffer]
+    tensor = file.graph.tensors[convolution.inputs[2]]
+    buffer = file.model.buffers[tensor.buffer]
     bias = np.frombuffer(bytes(buffer.data), np.int32)
-    moved = np.round(bias + by / np.asarray(tensor.quantization.scale, np.float64))
-    buffer.data = np.frombuffer(moved.astype(np.int32).tobytes(), np.uint8)
+    steps = Affine(np.asarray(tensor.quantization.scale, np.float64)).quantise(by, np.int32)
+    buffer.data = np.frombuffer((bias + steps).tobytes(), np.uint8)
 
 
-def channel_means(file: bytes, images: Sequence[Image]) -> list[NDArray[np.float64]]:
+def channel_means(file: tflite.Source, images: Sequence[Image]) -> list[NDArray[np.float64]]:
     """For each convolution of `file`: the mean of every channel over places and `images`, (C,)."""
     if not images:
         raise ValueError("images is empty; some photos are wanted, 10 are enough")
-    kinds = [operator.kind for operator in tflite.operators(file)]
+    file = tflite.opened(file)
+    kinds = [operator.kind for operator in file.operators]
     places = [place for place, kind in enumerate(kinds) if kind in CONVOLUTIONS]
     run = open_interpreter(file, keep=True)
     totals = [np.zeros(1)] * len(places)

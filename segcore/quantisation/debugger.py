@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.export import tflite
+from segcore.export.affine import Affine
 from segcore.export.interpreter import open_interpreter
-from segcore.quantisation.integers import Affine
 
 Image = NDArray[np.float32]  # (1, S, S, 3) in [-1, 1]
 
 
-def activations(file: bytes, image: Image, exact: bool = False) -> list[NDArray[np.float32]]:
+def activations(
+    file: tflite.Source, image: Image, exact: bool = False
+) -> list[NDArray[np.float32]]:
     """The output of each operator of a .tflite for one `image`, as numbers, in running order.
 
     Integers are turned into the numbers that they stand for. Taught in chapter 8.
@@ -40,13 +42,14 @@ class Integers:
     maps: tuple[Affine, Affine, Affine]
 
 
-def integers(file: bytes, image: Image, layer: str) -> Integers:
+def integers(file: tflite.Source, image: Image, layer: str) -> Integers:
     """What goes in and out of the 1×1 convolution `layer` of an int8 `file`, to the bit.
 
-    By the reference kernels, which `affine.pointwise` equals. Raises ValueError for a layer that
+    By the reference kernels, which `integers.pointwise` equals. Raises ValueError for a layer that
     is no 1×1 convolution of this file. Taught in chapter 8.
     """
-    found = [i for i, o in enumerate(tflite.operators(file)) if o.layer == layer]
+    file = tflite.opened(file)
+    found = [i for i, o in enumerate(file.operators) if o.layer == layer]
     run = open_interpreter(file, exact=True, keep=True)
     operator = run._get_ops_details()[found[0]] if found else {"inputs": [], "outputs": []}
     indices = [*operator["inputs"], *operator["outputs"]]
@@ -60,7 +63,7 @@ def integers(file: bytes, image: Image, layer: str) -> Integers:
 
 
 def signal_to_noise(
-    float_file: bytes, int8_file: bytes, images: Iterable[Image]
+    float_file: tflite.Source, int8_file: tflite.Source, images: Iterable[Image]
 ) -> list[tuple[tflite.Operator, float]]:
     """How much signal is left behind each operator of `int8_file`, in decibels.
 
@@ -68,9 +71,9 @@ def signal_to_noise(
     of all `images`; 20 dB means an error of a tenth. Noise of earlier operators counts as well.
     Raises ValueError when the files do not come from one network. Taught in chapter 8.
     """
-    operators = tflite.operators(int8_file)
-    kept = same_operators(float_file, operators)
-    runs = [open_interpreter(file, keep=True) for file in (float_file, int8_file)]
+    files = tflite.opened(float_file), tflite.opened(int8_file)
+    operators, kept = files[1].operators, same_operators(*files)
+    runs = [open_interpreter(file, keep=True) for file in files]
     signal, noise = np.zeros(len(kept)), np.zeros(len(kept))
     for image in images:
         truth, rounded = (run_operators(run, image) for run in runs)
@@ -81,10 +84,11 @@ def signal_to_noise(
     return [(operators[i], float(value)) for i, value in zip(kept, decibels, strict=True)]
 
 
-def same_operators(float_file: bytes, operators: Sequence[tflite.Operator]) -> list[int]:
-    """Numbers of those int8 `operators` that compute; ValueError when `float_file` has others."""
+def same_operators(float_file: tflite.File, int8_file: tflite.File) -> list[int]:
+    """Numbers of the int8 operators that compute; ValueError when `float_file` has others."""
+    operators = int8_file.operators
     kept = [i for i, o in enumerate(operators) if o.kind not in tflite.CONVERSIONS]
-    if [o.kind for o in tflite.operators(float_file)] != [operators[i].kind for i in kept]:
+    if [o.kind for o in float_file.operators] != [operators[i].kind for i in kept]:
         raise ValueError("float_file and int8_file hold different operators; export both anew")
     return kept
 
@@ -99,7 +103,7 @@ def run_operators(interpreter: Any, image: Image) -> list[NDArray[np.float32]]:
     for operator in interpreter._get_ops_details():
         tensor = tensors[operator["outputs"][0]]
         values, (scale, zero) = interpreter.get_tensor(tensor["index"]), tensor["quantization"]
-        numbers.append((values.astype(np.float32) - zero) * scale if scale else values)
+        numbers.append(Affine(scale, zero).dequantise(values) if scale else values)
     return numbers
 
 
@@ -115,6 +119,4 @@ def to_input(image: Image, source: Any) -> NDArray:
     scale, zero = source["quantization"]
     if not scale:
         return image
-    limits = np.iinfo(source["dtype"])
-    steps = np.clip(np.round(image / scale + zero), limits.min, limits.max)
-    return steps.astype(source["dtype"])
+    return Affine(scale, zero).quantise(image, source["dtype"])

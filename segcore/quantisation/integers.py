@@ -1,39 +1,15 @@
-"""The arithmetic of an int8 file in NumPy, as TFLite's reference kernels do it, bit for bit.
-
-A stored integer q means the number (q - zero) · scale: an affine map, hence the name.
-"""
+"""The arithmetic of an int8 file in NumPy, as TFLite's reference kernels do it, bit for bit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import frexp
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from segcore.export.affine import Affine
+
 LOWEST, HIGHEST = -128, 127  # int8
-
-
-@dataclass(frozen=True)
-class Affine:
-    """How integers stand for numbers: `scale` is the step, `zero` the integer that means 0.
-
-    Both are single numbers, or (C,) arrays with one for each channel of the last axis.
-    """
-
-    scale: Any
-    zero: Any = 0
-
-    def quantise(self, values: ArrayLike) -> NDArray[np.int8]:
-        """Numbers → the nearest int8 (halves away from zero); what lies outside is clipped."""
-        scaled = np.asarray(values, np.float64) / self.scale
-        nearest = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)
-        return np.clip(nearest + self.zero, LOWEST, HIGHEST).astype(np.int8)
-
-    def dequantise(self, integers: ArrayLike) -> NDArray[np.float32]:
-        """Integers → the numbers that they stand for, float32."""
-        return ((np.asarray(integers, np.int32) - self.zero) * self.scale).astype(np.float32)
 
 
 def affine_for(low: float, high: float) -> Affine:

@@ -55,7 +55,7 @@ def photo_kinds(here):
 
 def model_kinds(here):
     """Makes each bad model → the pair (file the error must name, options)."""
-    whole = shipped.FLOAT.read_bytes()
+    whole = shipped.FLOAT.file.read_bytes()
     checkpoint.write_weights({"Conv1/kernel": np.zeros((3, 3, 3, 8))}, here / "other.npz")
     made_for_513 = write(here / "m513.tflite", b"")
     files = {

@@ -40,7 +40,7 @@ LIMITS = {  # MiB, share of pixels changed, largest difference between scores, I
 @pytest.fixture(scope="session")
 def network():
     network = deeplab.deeplab_v3_plus(SIZE, batch_size=1)
-    checkpoint.load_weights(network, shipped.FLOAT)
+    checkpoint.load_weights(network, shipped.FLOAT.file)
     return network
 
 
@@ -94,13 +94,13 @@ def test_contract(name, paths, reference, pairs):
 
 @pytest.mark.parametrize("name", LIMITS)
 def test_batch_of_one_leaves_no_space_to_batch(name, contents):
-    kinds = {operator.kind for operator in tflite.operators(contents[name])}
+    kinds = {operator.kind for operator in tflite.File(contents[name]).operators}
     assert not [kind for kind in kinds if "SPACE" in kind or "BATCH" in kind]
 
 
 def test_only_int8_computes_in_integers(contents):
     for name, content in contents.items():
-        operators = tflite.operators(content)
+        operators = tflite.File(content).operators
         in_float = {o.kind for o in operators if o.in_float}
         convolutions = [o for o in operators if o.kind in bias_correction.CONVOLUTIONS]
         assert len(convolutions) == 66
@@ -114,7 +114,7 @@ def test_only_int8_computes_in_integers(contents):
 
 def test_kernels_are_stored_as_promised(contents):
     for name, precision in convert.PRECISIONS.items():
-        model = tflite.read(contents[name])
+        model = tflite.File(contents[name]).model
         sizes = {"float32": 4, "float16": 2, "int8": 1}
         most = max(len(b.data) for b in model.buffers if b.data is not None)
         assert most == 1280 * 256 * sizes[precision.weights]  # concat_projection
@@ -123,14 +123,14 @@ def test_kernels_are_stored_as_promised(contents):
 def test_multiply_adds_are_counted_like_the_networks(network, contents):
     from segcore.models import cost
 
-    counted = sum(operator.macs for operator in tflite.operators(contents["int8"]))
+    counted = sum(operator.macs for operator in tflite.File(contents["int8"]).operators)
     assert counted == cost.total(cost.layer_costs(network))[1]
-    assert tflite.operators(contents["int8"])[2].layer.startswith("expanded_conv")
+    assert tflite.File(contents["int8"]).operators[2].layer.startswith("expanded_conv")
 
 
 def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_path):
     content = to_tflite(network, "int8", calibration, argmax=True)
-    operators = tflite.operators(content)
+    operators = tflite.File(content).operators
     assert not [o for o in operators if o.in_float]
     assert (operators[-1].kind, operators[-1].output) == ("ARG_MAX", "int32")
     winner = load(write_bytes(tmp_path / "winner.tflite", content))
@@ -143,7 +143,7 @@ def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_
 
 def test_float_interface(calibration):
     small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
-    operators = tflite.operators(to_tflite(small, "int8", calibration, "float32"))
+    operators = tflite.File(to_tflite(small, "int8", calibration, "float32")).operators
     assert (operators[0].inputs, operators[-1].output) == (("float32",), "float32")
     assert not [o for o in operators if o.in_float]  # changes of type at the two ends, no more
 
@@ -261,7 +261,7 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path):
 def test_what_is_no_tflite_file_is_named(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"hello, I am no model")
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
-        tflite.operators(tmp_path / "a.tflite")
+        tflite.File(tmp_path / "a.tflite")
     with pytest.raises(ValueError, match=r"a\.tflite: not a readable"):
         open_interpreter(tmp_path / "a.tflite")
 

@@ -76,7 +76,7 @@ def file(small, tmp_path_factory):
 
 def test_profile_has_a_time_for_each_operator_that_runs(file):
     parts = benchmark.profile(file, rounds=2)
-    operators = tflite.operators(file)
+    operators = tflite.File(file).operators
     assert [p.operator for p in parts] == [o for o in operators if o.kind != "DEQUANTIZE"]
     assert all(part.ms > 0 for part in parts)
     sums = benchmark.sums_by_kind(parts)
@@ -88,15 +88,15 @@ def test_profile_has_a_time_for_each_operator_that_runs(file):
 
 def test_operators_alone_compute_what_they_compute_together(file):
     """Every operator, cut out and fed with what the whole network gave it, says the same."""
-    model = tflite.read(file)
+    cut = tflite.File(file)
     whole = open_interpreter(file, keep=True)
     image = np.random.default_rng(0).uniform(-1, 1, (1, 65, 65, 3)).astype(np.float32)
     whole.set_tensor(whole.get_input_details()[0]["index"], image)
     whole.invoke()
     for number, operator in enumerate(whole._get_ops_details()):
-        if tflite.is_unpacking(model, number):
+        if cut.is_unpacking(number):
             continue
-        alone = open_interpreter(tflite.single(model, number), keep=True)
+        alone = open_interpreter(cut.single(number), keep=True)
         for source in alone.get_input_details():
             index = next(i for i in operator["inputs"] if _name(whole, i) == source["name"])
             alone.set_tensor(source["index"], whole.get_tensor(index))

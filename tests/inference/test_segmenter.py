@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import skimage
 
-from segcore import shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.course import results
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite
-from segcore.inference import segmenter as module
+from segcore.inference import segmenter as segmenter_module
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Prediction, load
 
@@ -22,7 +21,7 @@ MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return load()
+    return load("float")
 
 
 @pytest.mark.parametrize(
@@ -32,29 +31,28 @@ def test_free_photos(segmenter, photo, wanted):
     image = getattr(skimage.data, photo)()
     prediction = segmenter(image)
     assert prediction.mask.shape == image.shape[:2] and prediction.mask.dtype == np.uint8
-    largest = next(name for name in prediction.shares() if name != "background")
-    assert largest == wanted and prediction.shares()[wanted] > 0.25
-    assert sum(prediction.shares().values()) == pytest.approx(1)
+    largest = next(name for name in prediction.fractions() if name != "background")
+    assert largest == wanted and prediction.fractions()[wanted] > 0.25
+    assert sum(prediction.fractions().values()) == pytest.approx(1)
     assert min(prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms) > 0
 
 
 def test_motorbike(segmenter):
-    shares = segmenter(skimage.data.stereo_motorcycle()[0]).shares()
-    assert shares["motorbike"] > 0.25 and "bicycle" not in shares
+    fractions = segmenter(skimage.data.stereo_motorcycle()[0]).fractions()
+    assert fractions["motorbike"] > 0.25 and "bicycle" not in fractions
 
 
-def test_shares_are_counted():
-    mask = np.array([[0, 0, 8], [8, 8, 15]], np.uint8)
-    assert Prediction(mask, 1, 1, 1).shares() == pytest.approx(
-        {"cat": 3 / 6, "background": 2 / 6, "person": 1 / 6}
-    )
+def test_fractions_are_counted():
+    prediction = Prediction(np.array([[0, 0, 8], [8, 8, 15]], np.uint8), 1, 1, 1)
+    assert prediction.fractions() == {"cat": 3 / 6, "background": 2 / 6, "person": 1 / 6}
+    assert prediction.names == ["cat", "background", "person"]
 
 
 @pytest.mark.parametrize(("size", "key", "expected"), MINE)
 def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expected):
     from segcore.metrics import summary
 
-    matrices, _ = evaluate(load(size=size), voc.file_pairs(voc_root))
+    matrices, _ = evaluate(load("float", size), voc.file_pairs(voc_root))
     miou = 100 * summary(matrices)["miou"]
     assert miou == pytest.approx(expected, abs=0.3)
     assert miou == pytest.approx(results.get(f"voc40.{key}.miou"), abs=0.05)
@@ -92,7 +90,7 @@ def saved(tmp_path):
     ("odd", "said"),
     [
         ({"stride": 4}, "answers with (9, 9, 21) to 33×33 pixels"),
-        ({"classes": 22}, "answers with (33, 33, 22) to 33×33 pixels"),
+        ({"classes": 256}, "answers with (33, 33, 256) to 33×33 pixels"),
     ],
 )
 def test_an_answer_that_fits_no_mask_is_refused(saved, prepare, odd, said):
@@ -102,7 +100,7 @@ def test_an_answer_that_fits_no_mask_is_refused(saved, prepare, odd, said):
 
 
 def test_a_file_for_any_size_is_refused(saved):
-    model = tflite.read(to_tflite(network(), "float32"))
+    model = tflite.File(to_tflite(network(), "float32")).model
     graph = model.subgraphs[0]
     tensor = graph.tensors[graph.inputs[0]]
     tensor.shape = np.array([1, 1, 1, 3], np.int32)
@@ -124,14 +122,16 @@ def test_ids_that_voc_does_not_have_are_refused(saved):
         if fine:
             assert (segmenter(photo).mask == 20).all()
         else:
-            with pytest.raises(ValueError, match=f"class ids {winner} to {winner}; a model of VOC"):
+            with pytest.raises(
+                ValueError, match=f"class ids {winner} to {winner}; its names are those of 0 to 20"
+            ):
                 segmenter(photo)
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_too_few_threads_are_not_the_files_fault(threads):
-    with pytest.raises(ValueError, match=f"^threads must be 1 or more, not {threads}$"):
-        load(shipped.PHONE, threads=threads)
+@pytest.mark.parametrize("threads", [0, -1, 257, 100_000])
+def test_threads_out_of_range_are_not_the_files_fault(threads):
+    with pytest.raises(ValueError, match=f"^threads must be 1 to 256, not {threads}$"):
+        load("phone", threads=threads)
 
 
 def test_tflite_input_and_output_types(monkeypatch, tmp_path):
@@ -143,9 +143,11 @@ def test_tflite_input_and_output_types(monkeypatch, tmp_path):
         (np.int8, 1 / 127.5, -0.5),
     ]:
         fake = FakeInterpreter(dtype)
-        monkeypatch.setattr(module, "open_interpreter", lambda path, threads, fake=fake: fake)
+        monkeypatch.setattr(
+            segmenter_module, "open_interpreter", lambda path, threads, fake=fake: fake
+        )
         (tmp_path / "m.tflite").touch()
-        answer = load(tmp_path / "m.tflite").infer(box)
+        answer = load(tmp_path / "m.tflite", class_names="abc").infer(box)
         seen = (fake.seen[0].astype(float) - zero) * scale
         np.testing.assert_allclose(seen, box / 127.5 - 1, atol=1e-6)
         np.testing.assert_allclose(answer[0, 0], [-2.0, 0.0, 5.0])
@@ -162,7 +164,8 @@ class FakeInterpreter:
         return [{"dtype": self.dtype, "shape": shape, "shape_signature": shape, "index": 0}]
 
     def get_output_details(self):
-        return [{"index": 1, "shape": np.array([1, 33, 33, 3]), "quantization": (0.5, 10)}]
+        shape = np.array([1, 33, 33, 3])
+        return [{"index": 1, "shape": shape, "dtype": np.int8, "quantization": (0.5, 10)}]
 
     def set_tensor(self, index, value):
         assert value.dtype == self.dtype and index == 0

@@ -169,7 +169,7 @@ def test_refuses(size, wiring, words):
 def test_weights_that_do_not_fit_name_the_layer(wiring, words):
     network = deeplab.deeplab_v3_plus(SMALL, wiring=wiring)
     with pytest.raises(ValueError, match=words):
-        checkpoint.load_weights(network, shipped.FLOAT)
+        checkpoint.load_weights(network, shipped.FLOAT.file)
 
 
 def test_weights_of_a_deeplab_v3_lack_the_decoder():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from segcore.export.affine import Affine
 from segcore.quantisation import integers
 
 
@@ -17,7 +18,7 @@ def test_a_range_is_covered_and_zero_is_met():
 
 
 def test_quantise_rounds_to_the_nearest_and_clips():
-    way = integers.Affine(0.5, 3)
+    way = Affine(0.5, 3)
     values = [0, 0.24, 0.26, -0.24, -0.26, 0.25, -0.25, 1000, -1000]
     assert way.quantise(values).tolist() == [3, 3, 4, 3, 2, 4, 2, 127, -128]
     assert way.quantise(values).dtype == np.int8

@@ -294,8 +294,8 @@ def test_the_int8_file_says_so_on_voc_photos_too(shipped, voc_root, tmp_path):
 
 def test_the_file_is_pure_int8_without_calibration_photos(shipped):
     _, content, _ = shipped
-    kinds = {operator.kind for operator in tflite.operators(content)}
-    assert not any(operator.in_float for operator in tflite.operators(content))
+    kinds = {operator.kind for operator in tflite.File(content).operators}
+    assert not any(operator.in_float for operator in tflite.File(content).operators)
     assert not kinds & {"SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "DEQUANTIZE"}
     assert len(content) < 3.3 * 2**20
 
@@ -308,7 +308,7 @@ def test_every_score_of_a_small_network_is_within_two_steps_of_its_file(tmp_path
     for image in images():
         box = np.round(image * 127.5 + 128).astype(np.uint8)
         assert qat.steps_apart(network, file, box).max() < 2.01
-    assert not any(operator.in_float for operator in tflite.operators(content))
+    assert not any(operator.in_float for operator in tflite.File(content).operators)
 
 
 def scales(content):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.course.checks import Exercise
-from segcore.quantisation.integers import Affine, pointwise
+from segcore.export.affine import Affine
+from segcore.quantisation.integers import pointwise
 
 SCALE, ZERO = 6 / 255, -128  # of ReLU6's output
 STEPS = 3_000  # 0.6 / (0.02 · 0.01): the bias in exercise 3
