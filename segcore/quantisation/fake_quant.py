@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from segcore._keras import keras
-from segcore.training import fast
 
 ops = keras.ops
 
@@ -109,8 +108,9 @@ class Convolution(keras.layers.Layer):
         self.bias = self.add_weight((self.filters,), "zeros", name="bias")
 
     def call(self, x: Any) -> Any:
-        y = _convolve(x, self.rounded_kernel(), self.stride, self.rate, self.depthwise)
-        return y + self.bias
+        convolve = ops.depthwise_conv if self.depthwise else ops.conv
+        kernel, dilation = self.rounded_kernel(), self.rate
+        return convolve(x, kernel, self.stride, "same", dilation_rate=dilation) + self.bias
 
     def rounded_kernel(self) -> Any:
         """The kernel as the exported file will have it, times its scale; same shape."""
@@ -158,13 +158,3 @@ def _by_tensorflow(x: Any, low: Any, high: Any, bits: int, narrow: bool) -> Any:
     one_range = kinds.fake_quant_with_min_max_vars
     chosen = one_range if len(low.shape) == 0 else kinds.fake_quant_with_min_max_vars_per_channel
     return chosen(x, low, high, num_bits=bits, narrow_range=narrow)
-
-
-def _convolve(x: Any, kernel: Any, stride: int, rate: int, depthwise: bool) -> Any:
-    """ "same" padding; under jax in the forms that a GPU compiles in seconds (see `fast`)."""
-    if keras.backend.backend() == "jax" and depthwise and kernel.shape[0] == 3:
-        return fast.shifted_depthwise(x, kernel, stride, rate)
-    if keras.backend.backend() == "jax" and kernel.shape[0] == stride == 1:
-        return ops.matmul(x, kernel[0, 0])
-    convolve = ops.depthwise_conv if depthwise else ops.conv
-    return convolve(x, kernel, strides=stride, padding="same", dilation_rate=rate)

@@ -34,7 +34,7 @@ def test_padded_macs_equal_a_loop_over_cells_and_taps(stride, rate, padding):
     layer.set_weights([np.ones((3, 3, 4, 5), "float32")])
     seen = np.asarray(model(np.ones((1, 9, 12, 4), "float32"))).sum()  # one for each tap inside
     row = cost.layer_costs(model)[-1]
-    assert row.macs - row.padded == seen
+    assert row.macs - row.padded == pytest.approx(seen, rel=1e-4)  # Winograd's sums are not whole
 
 
 def test_macs_equal_the_loop_that_counts_them():

