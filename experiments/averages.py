@@ -1,46 +1,48 @@
-"""Two networks that err differently: their opinions averaged, and their weights.
+"""Two networks that err differently: their probabilities averaged, and their weights.
 
-    python experiments/averages.py ../shared
+    python experiments/averages.py
 
 The shipped network at 513 was made from a DeepLabV3 and trained on. What do the two know together?
-First each alone, with every eighth pixel a cell of the encoder instead of every sixteenth, and the
-mean of both's probabilities. Then one network whose weights lie between theirs (Wortsman et al.
-2022, Robust fine-tuning of zero-shot models), plainly, and with every batch norm set so that the
-channels behind it have the mean of both's statistics, measured on training photos layer by layer
-(Jordan et al. 2023, REPAIR); and so that only the encoder is mixed. No step of training in any.
+First each alone, with an output stride of 8 instead of 16, and the mean of both's probabilities.
+Then one network whose weights lie between theirs (Wortsman et al. 2022, Robust fine-tuning of
+zero-shot models), plainly, and with every batch norm set so that the channels behind it have the
+mean of both's statistics, measured on training photos layer by layer (Jordan et al. 2023, REPAIR);
+and so that only the encoder is mixed. No step of training in any.
 
 All rows are scored on the 40 val photos, to learn what may be worth training: nothing that ships
-was chosen by them. Expected mIoU: 74.6 and 76.0 alone, 77.1 for both's opinions; 48.9 for weights
+was chosen by them. Expected mIoU: 74.6 and 76.0 alone, 77.1 for the ensemble; 48.9 for weights
 averaged plainly, 75.9 with statistics, 76.3 in the encoder alone. Five minutes on two cores.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
+import common
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tqdm import tqdm
-from voc21 import LARGE, V3
+from voc21 import LARGE
 from voc21_photos import pairs_of
 
-from segcore import metrics, shipped
+from segcore import shipped
 from segcore._keras import keras
-from segcore.course import results
-from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
-from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Segmenter, wrap
 from segcore.models import checkpoint, deeplab, surgery
 from segcore.models.checkpoint import Arrays
 from segcore.training import runs
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
-Norm = keras.layers.BatchNormalization
+Norm: TypeAlias = keras.layers.BatchNormalization
+MIXTURES = (  # name, part of the second network in the encoder and behind it, norms made to fit
+    ("weights", 0.5, 0.5, False),
+    ("weights_adapted", 0.5, 0.5, True),
+    ("weights_adapted_75", 0.75, 0.75, True),
+    ("encoder_adapted_75", 0.75, 1.0, True),
+)
 Statistics = dict[str, NDArray]  # LAYER/mean and LAYER/deviation (C,) behind each batch norm
 
 
@@ -55,7 +57,7 @@ def walk(model: keras.Model, images: NDArray, at_norm: Callable[[Norm, list], No
     seen = {begin.name: [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]}
     for layer in rest:
         inputs = [seen[source] for source in sources[layer.name]]
-        if isinstance(layer, Norm):
+        if isinstance(layer, keras.layers.BatchNormalization):
             at_norm(layer, inputs[0])
         if layer.name == "logits":
             return
@@ -68,10 +70,10 @@ def walk(model: keras.Model, images: NDArray, at_norm: Callable[[Norm, list], No
                 del seen[source]  # nobody needs it any more
 
 
-def moments(parts: list[Any]) -> tuple[NDArray, NDArray]:
+def moments(parts: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
     """Mean and deviation (C,) of each channel over all of `parts` (B, H, W, C)."""
     first, second = (
-        np.mean([keras.ops.mean(part**power, (0, 1, 2)) for part in parts], 0, np.float64)
+        np.asarray([keras.ops.mean(part**power, (0, 1, 2)) for part in parts]).mean(0, np.float64)
         for power in (1, 2)
     )
     return first, np.sqrt(np.maximum(second - first**2, 1e-10))
@@ -110,50 +112,59 @@ def between(first: Arrays, second: Arrays, share: Callable[[str], float]) -> dic
     return {key: (1 - share(key)) * first[key] + share(key) * second[key] for key in second}
 
 
-def main(shared: Path) -> None:
-    pairs, photos = voc.file_pairs(shared / "voc"), [photo for photo, _ in pairs_of(shared)]
+def network(arrays: Arrays, stride: int = 16) -> keras.Model:
+    """DeepLabV3+ at 513 with `arrays`."""
+    model = deeplab.deeplab_v3_plus(LARGE, wiring=deeplab.Wiring(output_stride=stride))
+    checkpoint.load_weights(model, arrays)
+    return model
+
+
+def ensemble(segmenters: Sequence[Segmenter]) -> Segmenter:
+    """The sum of what `segmenters` find probable."""
+
+    def infer(box: NDArray[np.uint8]) -> NDArray:
+        return np.sum([softmax(one.infer(box), axis=-1) for one in segmenters], axis=0)
+
+    return Segmenter(infer, LARGE, "ensemble")
+
+
+def boxes(shared: Path) -> NDArray[np.float32]:
+    """Training photos to measure statistics on, (SEEN, 513, 513, 3), drawn with seed 0."""
+    photos = [photo for photo, _ in pairs_of(shared)]
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
-    boxes = [letterbox(read_image(photos[index]), LARGE)[0] for index in picked]
-    images = signed(np.stack(boxes))
+    return signed(np.stack([letterbox(read_image(photos[i]), LARGE)[0] for i in picked]))
+
+
+def measure(shared: Path) -> common.Row:
+    """Scores of each network, of both together, and of four mixtures of their weights."""
+    pairs, images = common.val_pairs(shared), boxes(shared)
     second = checkpoint.read_weights(shipped.FLOAT.file, LARGE)
-    first = surgery.deeplab_v3_as_plus(checkpoint.read_weights(shared / V3), second)
-    values: dict[str, Any] = {"photos": len(pairs), "seen": SEEN}
-
-    def network(arrays: Arrays, stride: int = 16) -> keras.Model:
-        model = deeplab.deeplab_v3_plus(LARGE, wiring=deeplab.Wiring(output_stride=stride))
-        checkpoint.load_weights(model, arrays)
-        return model
-
-    def score(name: str, segmenter: Segmenter) -> None:
-        confusion, _ = evaluate(segmenter, tqdm(pairs, unit="photo", desc=name))
-        found = metrics.summary(confusion)
-        values[name] = {key: found[key] for key in ("miou", "accuracy", "iou")}
-        print(name, found["miou"], found["accuracy"], flush=True)
-
+    v3 = checkpoint.read_weights(shared / common.DEEPLAB_V3)
+    first = surgery.deeplab_v3_as_plus(v3, second)
     both = network(first), network(second)
     alone = [wrap(model, "") for model in both]
+    values: common.Row = {"photos": len(pairs), "seen": SEEN}
+
+    def score(name: str, segmenter: Segmenter) -> None:
+        values[name] = common.score_row(common.score(segmenter, pairs, name))
+
     for name, segmenter in zip(("deeplab_v3", "shipped"), alone, strict=True):
         score(name, segmenter)
-    opinions = Segmenter(
-        lambda box: sum(softmax(segmenter.infer(box), axis=-1) for segmenter in alone), LARGE, ""
-    )
-    score("opinions", opinions)
+    score("ensemble", ensemble(alone))
     score("shipped_stride_8", wrap(network(second, 8), ""))
     statistics = [behind_norms(model, images) for model in both]
-    mixed, segmenter = both[0], alone[0]
+    for name, of_encoder, of_rest, adapt in MIXTURES:
 
-    def mix(name: str, share: Callable[[str], float], mend: bool = True) -> None:
-        checkpoint.load_weights(mixed, between(first, second, share))
-        if mend:
-            give_statistics(mixed, images, between(*statistics, share))
-        score(name, segmenter)
+        def share(key: str, encoder: float = of_encoder, rest: float = of_rest) -> float:
+            return encoder if runs.is_encoder(key) else rest
 
-    mix("weights", lambda key: 0.5, mend=False)
-    mix("weights_mended", lambda key: 0.5)
-    mix("weights_mended_75", lambda key: 0.75)
-    mix("encoder_mended_75", lambda key: 0.75 if runs.is_encoder(key) else 1.0)
-    print(results.record("averages", values))
+        checkpoint.load_weights(both[0], between(first, second, share))
+        if adapt:
+            give_statistics(both[0], images, between(statistics[0], statistics[1], share))
+        score(name, alone[0])
+    return values
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    options = common.options(__doc__)
+    common.record("averages", measure(options.shared), options)

@@ -1,43 +1,44 @@
 """Calibration sets that help and hurt: int8 at 257, ranges taken from seven sets of pictures.
 
-    python experiments/calibration.py ../shared
+    python experiments/calibration.py
 
 The same network, converter and 40 VOC val photos (never calibrated on); only the pictures differ
 that show how far activations reach; biases stay as the converter leaves them. Expected: ten
 everyday photos do as well as a hundred, even one is not bad; dark photos and a grey card ruin the
-file, because ranges that are too narrow cut off what a bright photo needs. About five minutes on
-two cores.
+file, because ranges that are too narrow clip what a bright photo needs. About five minutes on two
+cores.
 """
 
-import sys
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 
+import common
 import numpy as np
-from precisions import calibration_of, score
 
 from segcore._files import write_bytes
-from segcore.course import results
-from segcore.data import toy, voc
+from segcore._keras import keras
+from segcore.data import toy
 from segcore.data.images import read_image
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
-from segcore.inference.segmenter import wrap
+from segcore.inference.segmenter import Segmenter, wrap
 from segcore.models import pretrained
 
 SIZE = 257
 
 
-def sets(shared):
+def sets(shared: Path) -> dict[str, Calibration]:
     """Seven calibration sets by name; what is random has seed 0."""
-    photos = calibration_of(shared).photos
+    photos = [photo for photo in common.calibration(shared).photos if isinstance(photo, Path)]
     random = np.random.default_rng(0)
     dark = tuple(read_image(photo) // 16 for photo in photos[::5])
     noise = tuple(random.integers(0, 256, (SIZE, SIZE, 3), np.uint8) for _ in dark)
     return {
-        "photos_100": Calibration(photos),
-        "photos_10": Calibration(photos[::10]),
-        "photo_1": Calibration(photos[:1]),
+        "photos_100": Calibration(tuple(photos)),
+        "photos_10": Calibration(tuple(photos[::10])),
+        "photo_1": Calibration(tuple(photos[:1])),
         "dark_20": Calibration(dark),
         "noise_20": Calibration(noise, seed=0),
         "grey_1": Calibration((np.full((SIZE, SIZE, 3), 127, np.uint8),)),
@@ -45,21 +46,24 @@ def sets(shared):
     }
 
 
-def try_set(network, calibration, reference, pairs):
-    """Scores of the int8 file that a calibration set leads to, in percent."""
+def try_set(
+    network: keras.Model, calibration: Calibration, reference: Segmenter, pairs: common.Pairs
+) -> common.Row:
+    """Scores of the int8 file that a calibration set leads to."""
     content = to_tflite(network, "int8", calibration)
     with tempfile.TemporaryDirectory() as folder:
-        row = score(write_bytes(Path(folder) / "int8.tflite", content), reference, pairs)
+        path = write_bytes(Path(folder) / "int8.tflite", content)
+        row = common.file_row(path, reference, pairs)
     scores = {key: row[key] for key in ("miou", "accuracy", "changed")}
     return scores | {"pictures": len(calibration.photos)}
 
 
 if __name__ == "__main__":
-    shared = Path(sys.argv[1])
-    pairs, network = voc.file_pairs(shared / "voc"), pretrained.load(SIZE, batch_size=1)
+    options = common.options(__doc__)
+    pairs, network = common.val_pairs(options.shared), pretrained.load(SIZE, batch_size=1)
     reference = wrap(network, "Keras")
     values = {
         name: try_set(network, calibration, reference, pairs)
-        for name, calibration in sets(shared).items()
+        for name, calibration in sets(options.shared).items()
     }
-    print(results.record("calibration", values, seed=0))
+    common.record("calibration", values, options, seed=0)

@@ -1,6 +1,6 @@
-"""What a broken preprocessing costs: six slips, each alone, on the 40 VOC val photos.
+"""What a broken preprocessing costs: six mistakes, each alone, on the 40 VOC val photos.
 
-    python experiments/contract.py ../shared
+    python experiments/contract.py
 
 The shipped network at 257 pixels sees each photo as it was promised (`right`); with red and blue
 exchanged (`bgr`); with values from 0 to 1 (`half_range`); squeezed into the square (`squeezed`);
@@ -10,60 +10,71 @@ it (`sideways`; the mask is turned back). Expected: sideways and centred cost mo
 least. About a minute on two cores.
 """
 
-import sys
-from pathlib import Path
+from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import common
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from segcore import metrics
-from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, unletterbox
-from segcore.inference.segmenter import load
+from segcore.inference.segmenter import Segmenter, load
+
+Pixels = NDArray[np.uint8]
+Box = tuple[Pixels, tuple[int, int]]  # what `letterbox` gives
+Way = Callable[[Pixels, int], Box]
 
 
-def half_range(box, content):
-    return (box // 2 + 128).astype(np.uint8), content
-
-
-def centred(box, content):
-    shift = [(len(box) - side) // 2 for side in content]
-    return np.roll(box, shift, axis=(0, 1)), content
-
-
-def resized(image, w, h, method):
+def resized(image: Pixels, w: int, h: int, method: Image.Resampling) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((w, h), method))
 
 
-def squeezed(image, size):
+def bgr(image: Pixels, size: int) -> Box:
+    return letterbox(np.ascontiguousarray(image[..., ::-1]), size)
+
+
+def half_range(image: Pixels, size: int) -> Box:
+    box, content = letterbox(image, size)
+    return (box // 2 + 128).astype(np.uint8), content
+
+
+def squeezed(image: Pixels, size: int) -> Box:
     return resized(image, size, size, Image.Resampling.BILINEAR), (size, size)
 
 
-def nearest(image, size):
+def nearest(image: Pixels, size: int) -> Box:
     box, (h, w) = letterbox(image, size)
     box[:h, :w] = resized(image, w, h, Image.Resampling.NEAREST)
     return box, (h, w)
 
 
-WAYS = {
+def centred(image: Pixels, size: int) -> Box:
+    box, content = letterbox(image, size)
+    return np.roll(box, [(size - side) // 2 for side in content], axis=(0, 1)), content
+
+
+WAYS: dict[str, Way] = {
     "right": letterbox,
-    "bgr": lambda image, size: letterbox(np.ascontiguousarray(image[..., ::-1]), size),
-    "half_range": lambda image, size: half_range(*letterbox(image, size)),
+    "bgr": bgr,
+    "half_range": half_range,
     "squeezed": squeezed,
     "nearest": nearest,
-    "centred": lambda image, size: centred(*letterbox(image, size)),
+    "centred": centred,
 }
 
 
-def answer(segmenter, way, image):
+def answer(segmenter: Segmenter, way: Way, image: Pixels) -> Pixels:
     """The mask of `image` (H, W) behind one way of preparing it."""
     box, content = way(image, segmenter.size)
     return unletterbox(segmenter.infer(box), content, image.shape[:2])
 
 
-def masks(segmenter, image):
+def masks(segmenter: Segmenter, image: Pixels) -> Iterator[tuple[str, Pixels]]:
     """(name, mask) of each way; `sideways` turns the photo, and its mask back."""
     for name, way in WAYS.items():
         yield name, answer(segmenter, way, image)
@@ -72,16 +83,11 @@ def masks(segmenter, image):
 
 
 if __name__ == "__main__":
-    segmenter = load("float", 257)
-    totals: dict = {}
-    pairs = voc.file_pairs(Path(sys.argv[1]) / "voc")
-    for path, label in tqdm(pairs, unit="photo"):
+    options, segmenter = common.options(__doc__), load("float", 257)
+    matrices: dict[str, list[NDArray[np.int64]]] = {}
+    for path, label in tqdm(common.val_pairs(options.shared), unit="photo"):
         labels = voc.read_mask(label)
         for name, mask in masks(segmenter, read_image(path)):
-            totals[name] = totals.get(name, 0) + metrics.confusion_matrix(labels, mask)
-    scores = {name: metrics.summary(total) for name, total in totals.items()}
-    values = {
-        name: {key: score[key] for key in ("miou", "accuracy")} for name, score in scores.items()
-    }
-    print(results.record("contract", {"photos": len(pairs), **values}))
-    print(values)
+            matrices.setdefault(name, []).append(metrics.confusion_matrix(labels, mask))
+    values = {name: common.score_row(np.stack(found)) for name, found in matrices.items()}
+    common.record("contract", values, options)

@@ -1,6 +1,6 @@
 """What the decoder does: mIoU, and IoU within a few pixels of a border, with it and without it.
 
-    python experiments/decoder.py ../shared
+    python experiments/decoder.py
 
 Three networks on the 40 VOC val photos at 513: DeepLabV3 (no decoder), DeepLabV3+ (shipped), and
 the same DeepLabV3+ whose low-level features are replaced by their mean over the photo, so that the
@@ -8,15 +8,14 @@ decoder runs but sees no edges. The first two differ in training too (V3+ began 
 was fine-tuned); the last two differ in nothing else. About three minutes on two cores.
 """
 
-import sys
-from pathlib import Path
+from __future__ import annotations
 
+import common
 import numpy as np
 from tqdm import tqdm
 
 from segcore import metrics
 from segcore._keras import keras
-from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import read_image
 from segcore.inference.segmenter import wrap
@@ -25,7 +24,7 @@ from segcore.models import checkpoint, deeplab, pretrained
 WIDTHS = (1, 2, 4, 8, 16, 32)  # pixels
 
 
-def without_low_level(plus):
+def without_low_level(plus: keras.Model) -> keras.Model:
     """`plus` with every low-level feature map replaced by its mean; same weights."""
     projected = plus.get_layer("low_projection_relu").output
     mean = keras.layers.GlobalAveragePooling2D(keepdims=True)(projected)
@@ -38,28 +37,26 @@ def without_low_level(plus):
     return keras.Model(plus.inputs, x, name="no_low_level")
 
 
-def score(network, pairs):
-    """mIoU of `network` in percent, over all pixels and inside bands of each width."""
-    segmenter = wrap(network, network.name)
-    total, bands = 0, dict.fromkeys(WIDTHS, 0)
+def score(network: keras.Model, pairs: common.Pairs) -> common.Row:
+    """Scores of `network` over all pixels, and its mIoU inside trimaps of each width."""
+    segmenter, found = wrap(network, network.name), []
     for photo, label in tqdm(pairs, unit="photo", desc=network.name):
         labels, mask = voc.read_mask(label), segmenter(read_image(photo)).mask
-        total = total + metrics.confusion_matrix(labels, mask)
-        for width in WIDTHS:
-            bands[width] = bands[width] + metrics.boundary_confusion(labels, mask, width)
-    enough = total.sum(1) >= metrics.MIN_PIXELS
+        bands = [metrics.boundary_confusion(labels, mask, width) for width in WIDTHS]
+        found.append([metrics.confusion_matrix(labels, mask), *bands])
+    whole, *bands = np.swapaxes(np.array(found), 0, 1)  # each (photos, 21, 21)
+    enough = whole.sum((0, 2)) >= metrics.MIN_PIXELS
     boundary = {
-        f"within_{width}": round(100 * float(np.nanmean(metrics.iou(band)[enough])), 2)
-        for width, band in bands.items()
+        f"within_{width}": common.fraction(metrics.mean_ious(band.sum(0), enough))
+        for width, band in zip(WIDTHS, bands, strict=True)
     }
-    return {"miou": metrics.summary(total)["miou"], **boundary}
+    return common.score_row(whole) | boundary
 
 
 if __name__ == "__main__":
-    shared = Path(sys.argv[1])
-    pairs = voc.file_pairs(shared / "voc")
-    v3 = deeplab.deeplab_v3()
-    checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
-    plus = pretrained.load()
-    networks = (v3, plus, without_low_level(pretrained.load()))
-    print(results.record("decoder", {network.name: score(network, pairs) for network in networks}))
+    options = common.options(__doc__)
+    pairs, v3 = common.val_pairs(options.shared), deeplab.deeplab_v3()
+    checkpoint.load_weights(v3, options.shared / common.DEEPLAB_V3)
+    networks = (v3, pretrained.load(), without_low_level(pretrained.load()))
+    values = {network.name: score(network, pairs) for network in networks}
+    common.record("decoder", values, options)

@@ -1,32 +1,30 @@
 """Accuracy against time in int8: where to stop inside the network, what thinner ones would save.
 
-    python experiments/front.py ../shared
+    python experiments/front.py
 
 Variants of the shipped network that need no training give their answer as scores at full size, as
-class ids, or both at stride 4, to be enlarged outside; they are scored on the 40 VOC val photos.
+class ids, or both at stride 4, to be upsampled outside; they are scored on the 40 VOC val photos.
 Thinner networks have random weights: only their times mean anything ("miou" is null). All are timed
 in turn, one thread, beside Google's files; ratios are to Google's uint8 file of width 1.0. About
 six minutes on two quiet cores.
 """
 
-import sys
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 
+import common
 import numpy as np
-from precisions import GOOGLE, calibration_of
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from segcore import metrics
 from segcore._files import write_bytes
 from segcore._keras import keras
-from segcore.course import results
-from segcore.data import voc
+from segcore.data.images import neighbours
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
 from segcore.inference import benchmark
-from segcore.inference.evaluate import evaluate
 from segcore.inference.litert import inference
 from segcore.inference.segmenter import Segmenter, load
 from segcore.models import deeplab, pretrained
@@ -42,25 +40,25 @@ THINNER = {  # filters of ASPP and decoder, wiring
 }
 
 
-def enlarged(path, size):
-    """The stride-4 file at `path` as a segmenter: cell i of its answer lies on pixel 4·i."""
+def upsampled(path: Path, size: int) -> Segmenter:
+    """The stride-4 file at `path` as a segmenter: feature i of its answer lies on pixel 4·i."""
     small = inference(str(path), open_interpreter(path))
-    pixels = np.arange(size)
-    nearest = (pixels + 2) // 4
-    low, part = pixels // 4, ((pixels % 4) / 4).astype(np.float32)
-    high = np.minimum(low + 1, low[-1])
+    nearest = (np.arange(size) + 2) // 4
+    low, high, along = neighbours(np.arange(size) / 4, (size + 3) // 4)
 
-    def infer(box):
+    def infer(box: NDArray[np.uint8]) -> NDArray:
         answer = small(box)
         if answer.ndim == 2:
             return answer[nearest][:, nearest]
-        rows = answer[low] * (1 - part[:, None, None]) + answer[high] * part[:, None, None]
-        return rows[:, low] * (1 - part[:, None]) + rows[:, high] * part[:, None]
+        rows = answer[low] * (1 - along[:, None, None]) + answer[high] * along[:, None, None]
+        return rows[:, low] * (1 - along[:, None]) + rows[:, high] * along[:, None]
 
     return Segmenter(infer, size, path.stem)
 
 
-def exact_variants(network, calibration, folder):
+def exact_variants(
+    network: keras.Model, calibration: Calibration, folder: Path
+) -> dict[str, tuple[Path, Segmenter]]:
     """The shipped weights, stopped at four places → (path, segmenter) by name."""
     size = network.input_shape[1]
     early = keras.Model(network.input, network.get_layer("logits").output)
@@ -73,11 +71,11 @@ def exact_variants(network, calibration, folder):
     ):
         content = to_int8(source, calibration, argmax=argmax)
         path = write_bytes(folder / f"{name}_{size}.tflite", content)
-        found[path.stem] = (path, enlarged(path, size) if source is early else load(path))
+        found[path.stem] = (path, upsampled(path, size) if source is early else load(path))
     return found
 
 
-def thinner_variants(size, folder):
+def thinner_variants(size: int, folder: Path) -> dict[str, Path]:
     """Untrained networks, for their times alone → paths by name."""
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     paths = {}
@@ -88,27 +86,27 @@ def thinner_variants(size, folder):
     return paths
 
 
-def main(shared):
-    pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    values = {"machine": benchmark.machine(), "rounds": ROUNDS}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {name: shared / file for name, file in GOOGLE.items()}
-        segmenters = {name: load(path) for name, path in paths.items()}
-        for size in (257, 513):
-            exact = exact_variants(pretrained.load(size, batch_size=1), calibration, Path(folder))
-            paths |= {name: path for name, (path, _) in exact.items()}
-            segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
-            paths |= thinner_variants(size, Path(folder))
-        runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
-        timings = benchmark.interleave(runs, ROUNDS, "google_513", lambda x: tqdm(x, unit="round"))
-        for timing in timings:
-            row = {"p50": timing.p50, "p90": timing.p90, "ratio": timing.ratio, "miou": None}
-            if timing.name in segmenters:
-                bar = tqdm(pairs, desc=timing.name, unit="photo")
-                row["miou"] = metrics.summary(evaluate(segmenters[timing.name], bar)[0])["miou"]
-            values[timing.name] = {key: value and round(value, 3) for key, value in row.items()}
-    print(results.record("front", values, seed=0))
+def measure(shared: Path, folder: Path) -> common.Row:
+    """Times of every variant, and scores of those that have learned something."""
+    pairs, calibration = common.val_pairs(shared), common.calibration(shared)
+    paths = common.google(shared)
+    segmenters = {name: load(path) for name, path in paths.items()}
+    for size in (257, 513):
+        exact = exact_variants(pretrained.load(size, batch_size=1), calibration, folder)
+        paths |= {name: path for name, (path, _) in exact.items()}
+        segmenters |= {name: segmenter for name, (_, segmenter) in exact.items()}
+        paths |= thinner_variants(size, folder)
+    values: common.Row = {"rounds": ROUNDS}
+    runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
+    for timing in common.time_in_turn(runs, ROUNDS, "google_513"):
+        scores: common.Row = {"miou": None}
+        if timing.name in segmenters:
+            scores = common.score_row(common.score(segmenters[timing.name], pairs, timing.name))
+        values[timing.name] = common.timing_row(timing) | scores
+    return values
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    options = common.options(__doc__)
+    with tempfile.TemporaryDirectory() as folder:
+        common.record("front", measure(options.shared, Path(folder)), options, seed=0)

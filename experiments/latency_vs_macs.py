@@ -2,24 +2,26 @@
 
     python experiments/latency_vs_macs.py
 
-Every pair of channels and map side, as one float32 layer in LiteRT (one thread) and in Keras as it
-comes; the two kinds are timed in turn so that a slow moment hits both. Expected: the ratio nears
-1/N + 1/9 where there are many channels, and stays far above it where there are few. About three
-minutes on two cores.
+Every pair of channels and side of the feature map, as one float32 layer in LiteRT (one thread) and
+in Keras as it comes; the two kinds are timed in turn so that a slow moment hits both. Expected: the
+ratio nears 1/N + 1/9 where there are many channels, and stays far above it where there are few.
+About three minutes on two cores.
 """
 
-import os
-import statistics
-import tempfile
-import time
-from pathlib import Path
+from __future__ import annotations
 
+import statistics
+import time
+from collections.abc import Mapping
+
+import common
 import numpy as np
 from tqdm import tqdm
 
 from segcore._keras import keras
 from segcore._stderr import quiet_stderr
-from segcore.course import results
+from segcore.export.interpreter import open_interpreter
+from segcore.inference.benchmark import Run
 from segcore.models import cost
 
 CHANNELS = (8, 16, 32, 64, 128, 256)
@@ -27,7 +29,7 @@ SIDES = (17, 33, 65, 129)
 ROUNDS = 15
 
 
-def layer(kind, side, channels):
+def layer(kind: str, side: int, channels: int) -> keras.Model:
     """One convolution from `channels` to as many: "standard", or "separable" in two layers."""
     images = keras.Input((side, side, channels), batch_size=1)
     if kind == "standard":
@@ -38,35 +40,33 @@ def layer(kind, side, channels):
     return keras.Model(images, x)
 
 
-def interpreter_of(model):
+def interpreter_of(model: keras.Model) -> Run:
     """`model` as a LiteRT interpreter with one thread → a function that runs it once."""
     import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
 
     with quiet_stderr():
         content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-        interpreter = Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
+    interpreter = open_interpreter(content, 1)
     index = interpreter.get_input_details()[0]["index"]
     image = np.random.default_rng(0).random(model.input_shape, np.float32)
 
-    def run():
+    def run() -> None:
         interpreter.set_tensor(index, image)
         interpreter.invoke()
 
     return run
 
 
-def keras_call(model):
+def keras_call(model: keras.Model) -> Run:
     """`model` as a compiled Keras function → a function that runs it once."""
     model.compile(jit_compile=False)
     image = np.random.default_rng(0).random(model.input_shape, np.float32)
     return lambda: model.predict_on_batch(image)
 
 
-def medians(runs):
+def medians(runs: Mapping[str, Run]) -> dict[str, float]:
     """Median milliseconds of each function, called in turn; short ones repeated to be seen."""
-    times = {name: [] for name in runs}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()
     for _ in range(ROUNDS):
@@ -79,11 +79,11 @@ def medians(runs):
     return {name: round(statistics.median(values), 4) for name, values in times.items()}
 
 
-def measure(side, channels):
+def measure(side: int, channels: int) -> common.Row:
     """Counts and times of both kinds at one size."""
     kinds = {kind: layer(kind, side, channels) for kind in ("standard", "separable")}
     macs = {kind: cost.total(cost.layer_costs(model))[1] for kind, model in kinds.items()}
-    row = {"macs": macs, "theory": round(cost.separable_ratio(channels), 4)}
+    row: common.Row = {"macs": macs, "theory": round(cost.separable_ratio(channels), 4)}
     for name, wrap in (("litert", interpreter_of), ("keras", keras_call)):
         ms = medians({kind: wrap(model) for kind, model in kinds.items()})
         row[name] = {"ms": ms, "ratio": round(ms["separable"] / ms["standard"], 4)}
@@ -91,16 +91,16 @@ def measure(side, channels):
 
 
 if __name__ == "__main__":
-    os.chdir(tempfile.mkdtemp())
+    options = common.options(__doc__, data=False)
     keras.utils.disable_interactive_logging()
     sizes = [(side, channels) for side in SIDES for channels in CHANNELS]
-    values: dict = {f"side_{side}": {} for side in SIDES}
+    found: dict[str, dict[str, common.Row]] = {f"side_{side}": {} for side in SIDES}
     for side, channels in tqdm(sizes, unit="size"):
-        values[f"side_{side}"][f"channels_{channels}"] = measure(side, channels)
+        found[f"side_{side}"][f"channels_{channels}"] = measure(side, channels)
     machine = cost.roofline()
-    values["machine"] = {
+    limits = {
         "gmacs_per_second": round(machine.macs_per_second / 1e9, 1),
         "gbytes_per_second": round(machine.bytes_per_second / 1e9, 1),
         "ridge_macs_per_byte": round(machine.ridge, 2),
     }
-    print(Path(results.record("latency_vs_macs", values)).name)
+    common.record("latency_vs_macs", {**found, "machine": limits}, options)

@@ -1,8 +1,8 @@
 """The lean network: what the trained DeepLabV3+ hardly uses is left out, and the rest makes do.
 
     python experiments/lean.py --shared ../shared --taught runs/voc21 --out runs/lean [--resume]
-    python experiments/ship_int8.py ../shared
-    python experiments/lean_score.py ../shared
+    python experiments/ship_int8.py
+    python experiments/lean_score.py
 
 Half of DeepLabV3+'s time goes into ASPP and decoder. How much of them does the trained one need?
 On photos that are held out it is asked what the masks lose without the atrous branches, with a

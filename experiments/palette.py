@@ -7,14 +7,17 @@ a deuteranope, 8 to a tritanope; no pair of the seven safe hues is. A second. (W
 formula and unrounded colours a deuteranope has 14 such pairs, a protanope 19.)
 """
 
-import numpy as np
+from __future__ import annotations
 
-from segcore.course import results
+import common
+import numpy as np
+from numpy.typing import NDArray
+
 from segcore.data import voc
 from segcore.display import colour_vision, legend
 
 
-def summary(colors: np.ndarray) -> dict:
+def summary(colors: NDArray[np.uint8]) -> dict[str, dict[str, float]]:
     """How many pairs are close, and the closest one, for each kind of colour vision."""
     found = {}
     for kind in colour_vision.MATRICES:
@@ -25,6 +28,7 @@ def summary(colors: np.ndarray) -> dict:
 
 
 if __name__ == "__main__":
+    options = common.options(__doc__, data=False)
     safe = np.array([list(bytes.fromhex(color[1:])) for color in legend.SAFE], np.uint8)
     cat = voc.COLORS[[0, voc.CLASSES.index("cat")]]
     horse = voc.COLORS[[voc.CLASSES.index(name) for name in ("bus", "horse")]]
@@ -34,4 +38,4 @@ if __name__ == "__main__":
         "horse_bus_deuteranopia": summary(horse)["deuteranopia"]["closest"],
         "horse_bus_normal": summary(horse)["normal"]["closest"],
     }
-    print(results.record("palette", {"voc": summary(voc.COLORS), "safe": summary(safe), **alone}))
+    common.record("palette", {"voc": summary(voc.COLORS), "safe": summary(safe), **alone}, options)

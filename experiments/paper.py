@@ -1,4 +1,4 @@
-"""What the student paper reports, typed in from its pages so that the prose can quote it by key.
+"""What the course paper reports, typed in from its pages so that the prose can quote it by key.
 
     python experiments/paper.py
 
@@ -6,7 +6,9 @@ Source: M. Purohit, S. Pai, S. Parikh, "Semantic Image Segmentation for Mobile P
 Mellon University; Table 2, section 2.1 and section 3. Expected: results/paper.json, at once.
 """
 
-from segcore.course import results
+from __future__ import annotations
+
+import common
 
 COLUMNS = ("accuracy", "miou", "seconds", "megabytes")
 TABLE_2 = {
@@ -27,4 +29,4 @@ TEXT = {
 
 if __name__ == "__main__":
     rows = {name: dict(zip(COLUMNS, row, strict=True)) for name, row in TABLE_2.items()}
-    print(results.record("paper", {"table2": rows, **TEXT}))
+    common.record("paper", {"table2": rows, **TEXT}, common.options(__doc__, data=False))

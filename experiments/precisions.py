@@ -1,31 +1,29 @@
 """Four precisions of the shipped network, and Google's two files: scores, differences, times.
 
-    python experiments/precisions.py ../shared [--weights FILE.npz]
+    python experiments/precisions.py [--weights FILE.npz]
 
 One evaluator, the 40 VOC val photos at hand, native size, one confusion matrix a file; times are
 taken in turn, one thread unless the name says so. Int8 is calibrated on the 52 train photos and 48
 unlabelled ones, never on a val photo: once as the converter leaves it ("int8_plain") and once with
 corrected biases ("int8"). Expected with the first checkpoint: float16 and dynamic range score like
 float32, plain int8 loses 3 mIoU at 513 and corrected int8 almost none. About a
-quarter of an hour on two quiet cores, half of it for `--times`, which takes only those anew.
+quarter of an hour on two quiet cores.
 """
 
-import argparse
+from __future__ import annotations
+
 import tempfile
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from tqdm import tqdm
+import common
 
-from segcore import metrics, shipped
+from segcore import shipped
 from segcore._files import write_bytes
-from segcore.course import results
-from segcore.data import voc
-from segcore.export.calibration import draw_photos
+from segcore._keras import keras
+from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
-from segcore.inference.evaluate import compare_files
 from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
 from segcore.quantisation import bias_correction, debugger
@@ -33,10 +31,7 @@ from segcore.quantisation.bias_correction import to_int8
 
 SIZES = (257, 513)
 ROUNDS = 30
-GOOGLE = {
-    "google_513": "reference/deeplabv3_mnv2_pascal_quant.tflite",
-    "google_half_513": "reference/deeplabv3_mnv2_dm05_pascal_quant.tflite",
-}
+PROFILED = ("int8_257", "int8_513", "float32_513", "google_513")
 KEYS = {  # names fit for results.get
     "Keras predict()": "keras_predict",
     "Keras predict_on_batch()": "keras_predict_on_batch",
@@ -45,14 +40,7 @@ KEYS = {  # names fit for results.get
 }
 
 
-def calibration_of(shared):
-    """All labelled train photos and 48 unlabelled ones, drawn with seed 0."""
-    train = tuple(photo for photo, _ in voc.file_pairs(shared / "voc", "train"))
-    more = draw_photos((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
-    return replace(more, photos=train + more.photos)
-
-
-def contents_of(network, calibration):
+def contents_of(network: keras.Model, calibration: Calibration) -> dict[str, bytes]:
     """The bytes of a file in each precision, and of int8 in each way of giving its answer."""
     contents = {name: to_tflite(network, name) for name in ("float32", "float16", "dynamic")}
     images = list(islice(calibration.images(network.input_shape[1]), bias_correction.CORRECTING))
@@ -64,21 +52,7 @@ def contents_of(network, calibration):
     return contents
 
 
-def score(path, reference, pairs):
-    """One row: the contract of a file, its scores in percent, ready for JSON."""
-    held = compare_files(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
-    scores = metrics.summary(held.pop("confusion"))
-    difference = held["logit_difference"]
-    return held | {
-        "accuracy": scores["accuracy"],
-        "miou": scores["miou"],
-        "iou": scores["iou"],
-        "changed": round(100 * held["changed"], 3),
-        "logit_difference": None if difference is None else round(difference, 3),
-    }
-
-
-def noise(contents, calibration, size):
+def noise(contents: dict[str, bytes], calibration: Calibration, size: int) -> common.Row:
     """Signal-to-noise in dB behind each operator, plain and corrected, on three photos."""
     images = list(islice(calibration.images(size), 60, 63))  # none that corrected the biases
     rows = {
@@ -88,26 +62,24 @@ def noise(contents, calibration, size):
     return {
         "layers": [operator.layer or operator.kind for operator, _ in rows["int8"]],
         "kinds": [operator.kind for operator, _ in rows["int8"]],
-    } | {name: [round(decibels, 2) for _, decibels in row] for name, row in rows.items()}
+        **{name: [round(decibels, 2) for _, decibels in row] for name, row in rows.items()},
+    }
 
 
-def profiles(paths):
-    """Milliseconds by operator of the int8 files and Google's, the longest first."""
-    found = {}
-    for name in ("int8_257", "int8_513", "float32_513", "google_513"):
-        parts = benchmark.profile(paths[name])
-        longest = sorted(parts, key=lambda part: -part.ms)[:12]
-        found[name] = {
-            "sum_ms": round(sum(part.ms for part in parts), 2),
-            "by_kind": {k: round(ms, 2) for k, ms in benchmark.sums_by_kind(parts).items()},
-            "longest": [[o.kind, o.layer, list(o.shape), round(ms, 2)] for o, ms in longest],
-        }
-    return found
+def profile(path: Path) -> common.Row:
+    """Milliseconds by operator of one file, the longest first."""
+    parts = benchmark.profile(path)
+    longest = sorted(parts, key=lambda part: -part.ms)[:12]
+    return {
+        "sum_ms": round(sum(part.ms for part in parts), 2),
+        "by_kind": {kind: round(ms, 2) for kind, ms in benchmark.sums_by_kind(parts).items()},
+        "longest": [[o.kind, o.layer, list(o.shape), round(ms, 2)] for o, ms in longest],
+    }
 
 
-def times(paths, shared, weights):
-    """p50, p90 and the ratio to float32 of the same size, for every file and for Keras at 257."""
-    rows = {}
+def times(paths: dict[str, Path], weights: Path) -> common.Row:
+    """Times and the ratio to float32 of the same size, for every file and for Keras at 257."""
+    rows: common.Row = {}
     for size in SIZES:
         names = [name for name in paths if name.endswith(f"_{size}")]
         runs = {name: benchmark.file_run(paths[name], 1) for name in names}
@@ -115,48 +87,42 @@ def times(paths, shared, weights):
             runs[f"{name}_2_threads"] = benchmark.file_run(paths[name], 2)
         if size == 257:
             runs |= benchmark.keras_runs(pretrained.load(size, weights, batch_size=1))
-        timings = benchmark.interleave(
-            runs, ROUNDS, f"float32_{size}", lambda x: tqdm(x, unit="round")
-        )
-        for t in timings:
-            row = {"p50": t.p50, "p90": t.p90, "ratio": t.ratio}
-            rows[KEYS.get(t.name, t.name)] = {key: round(value, 3) for key, value in row.items()}
+        for timing in common.time_in_turn(runs, ROUNDS, f"float32_{size}"):
+            threads = 2 if timing.name.endswith("threads") else 1
+            key = KEYS.get(timing.name, timing.name)
+            rows[key] = common.timing_row(timing, None if timing.name in KEYS else threads)
     return rows
 
 
-def main(shared, weights, times_only):
-    pairs, calibration = voc.file_pairs(shared / "voc"), calibration_of(shared)
-    values = {"photos": len(pairs), "rounds": ROUNDS, "noise": {}}
-    values["calibration"] = {"photos": len(calibration.photos), "seed": calibration.seed}
-    if times_only:
-        values = results.load("precisions")["values"]
-    values["machine"] = benchmark.machine()
-    paths = {name: shared / file for name, file in GOOGLE.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            network = pretrained.load(size, weights, batch_size=1)
-            contents = contents_of(network, calibration)
-            for name, content in contents.items():
-                path = write_bytes(Path(folder) / f"{name}_{size}.tflite", content)
-                paths[path.stem] = path
-            if times_only:
-                continue
-            reference = wrap(network, "Keras")
-            values["noise"][f"size_{size}"] = noise(contents, calibration, size)
-            for name in contents:
-                key = f"{name}_{size}"
-                values[key] = score(paths[key], reference, pairs)
-        for name in GOOGLE if not times_only else ():
-            values[name] = score(paths[name], reference, pairs) | {"changed": None}
-        values["times"] = times(paths, shared, weights)
-        values["operators"] = profiles(paths)
-    print(results.record("precisions", values, seed=0))
+def measure(shared: Path, weights: Path, folder: Path) -> common.Row:
+    """All scores, noises, times and profiles; the files are written to `folder`."""
+    pairs, calibration = common.val_pairs(shared), common.calibration(shared)
+    paths, noises, rows = common.google(shared), {}, {}
+    for size in SIZES:
+        network = pretrained.load(size, weights, batch_size=1)
+        contents, reference = contents_of(network, calibration), wrap(network, "Keras")
+        noises[f"size_{size}"] = noise(contents, calibration, size)
+        for name, content in contents.items():
+            path = write_bytes(folder / f"{name}_{size}.tflite", content)
+            paths[path.stem] = path
+            rows[path.stem] = common.file_row(path, reference, pairs)
+    for name in common.GOOGLE:  # of another network: how far it is from ours says nothing
+        rows[name] = common.file_row(paths[name], reference, pairs) | {"changed": None}
+    return {
+        "photos": len(pairs),
+        "rounds": ROUNDS,
+        "noise": noises,
+        "calibration": {"photos": len(calibration.photos), "seed": calibration.seed},
+        **rows,
+        "times": times(paths, weights),
+        "operators": {name: profile(paths[name]) for name in PROFILED},
+    }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("shared", type=Path)
+    parser = common.parser(__doc__)
     parser.add_argument("--weights", type=Path, default=shipped.FLOAT.file)
-    parser.add_argument("--times", action="store_true", help="take the times anew, keep the rest")
-    options = parser.parse_args()
-    main(options.shared, options.weights, options.times)
+    options = common.parse(parser)
+    with tempfile.TemporaryDirectory() as folder:
+        values = measure(options.shared, options.weights, Path(folder))
+    common.record("precisions", values, options, seed=0)

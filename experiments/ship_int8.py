@@ -1,6 +1,6 @@
 """The int8 files in the wheel: the shipped network at 257 pixels, the lean one at 513.
 
-    python experiments/ship_int8.py ../shared
+    python experiments/ship_int8.py
 
 Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected ("int8_257" in
 results/precisions.json, "sharp" in results/lean_score.json). The live page, the chapters and
@@ -8,21 +8,19 @@ results/precisions.json, "sharp" in results/lean_score.json). The live page, the
 513 uses, run lean.py first. Two minutes on two cores.
 """
 
-import sys
-from pathlib import Path
+from __future__ import annotations
 
-from precisions import calibration_of
+import common
 
 from segcore import shipped
 from segcore._files import write_bytes
+from segcore.export.tflite import with_labels
 from segcore.models import pretrained
 from segcore.quantisation.bias_correction import to_int8
 
 if __name__ == "__main__":
-    calibration = calibration_of(Path(sys.argv[1]))
-    for path, make in (
-        (shipped.PHONE, lambda: pretrained.load(257, "float", batch_size=1)),
-        (shipped.SHARP, lambda: pretrained.load(513, "lean", batch_size=1)),
-    ):
-        content = to_int8(make(), calibration)
-        print(f"{write_bytes(path, content).name}: {len(content) / 2**20:.2f} MiB")
+    calibration = common.calibration(common.options(__doc__).shared)
+    for network in (shipped.PHONE, shipped.SHARP):
+        source = pretrained.load(network.size, network.made_from, batch_size=1)
+        content = with_labels(to_int8(source, calibration), network.class_names)
+        print(f"{write_bytes(network.file, content).name}: {len(content) / 2**20:.2f} MiB")

@@ -1,7 +1,7 @@
 """The shipped network, trained on until 8 bits cost it nothing: at 513 and at 257 pixels.
 
     KERAS_BACKEND=jax python experiments/voc21_qat.py --shared ../shared --out runs/voc21_qat
-    python experiments/voc21_qat_score.py ../shared runs/voc21_qat
+    python experiments/voc21_qat_score.py runs/voc21_qat
 
 The student is the network with every kernel and activation rounded; its teacher is the same network
 without rounding, looking at the same view. Photos: VOC train (52) and COCO (126) with masks, 1,806

@@ -1,5 +1,6 @@
 """The experiments' own code, on networks small enough for a test."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from PIL import Image
 
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.course import results
 from segcore.data.images import signed
 from segcore.export.convert import to_tflite
+from segcore.inference import benchmark
 from segcore.models import pretrained
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -32,6 +35,71 @@ def small_head(size=5):
     random = np.random.default_rng(0)
     maps = {name: random.random((6, size, size, 2), np.float32) for name in ("deep", "low")}
     return keras.Model([deep, low], logits), maps | {"mask": np.ones((6, size, size), np.int32)}
+
+
+def test_rows_of_a_record_are_fractions_and_milliseconds(experiment):
+    common = experiment("common")
+    matrices = np.zeros((2, 21, 21), np.int64)
+    matrices[0, 0, :2] = 20_000, 10_000
+    matrices[1, 3, 3] = 50
+    row = common.score_row(matrices)
+    assert row["iou"] == {"background": 0.66667, "bird": 1} and row["photos"] == 2
+    assert (row["miou"], row["miou_all"], row["classes"]) == (0.66667, 0.83333, 1)
+    assert common.score_row(0 * matrices)["miou"] is None  # JSON has no NaN
+    timing = benchmark.Timing("x", 12.34567, 20.0, 0.98765, 30)
+    wanted = {"p50_ms": 12.346, "p90_ms": 20.0, "ratio": 0.988, "threads": 1}
+    assert common.timing_row(timing) == wanted
+
+
+def test_an_experiment_without_its_data_ends_at_once(experiment, tmp_path, monkeypatch, capsys):
+    common = experiment("common")
+    monkeypatch.setattr(sys, "argv", ["x", "--trial", "--shared", str(tmp_path / "lost")])
+    with pytest.raises(SystemExit):
+        common.options("Measures something.")
+    assert "lost: no such folder" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["x", "--trial"])
+    assert common.options("Typed in.", data=False).trial
+
+
+def test_what_a_trial_finds_stays_out_of_results(experiment, monkeypatch, capsys):
+    common = experiment("common")
+    monkeypatch.setattr(sys, "argv", ["x", "--trial"])
+    path = common.record("paper", {"a": 1}, common.options("x", data=False))
+    assert json.loads(path.read_text())["values"] == {"a": 1}
+    assert str(path) in capsys.readouterr().out and path.parent != results.folder()
+
+
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_experiment_can_be_imported(experiment, script):
+    assert experiment(script).__doc__
+
+
+def test_contract_prepares_photos_in_as_many_ways_as_it_names(experiment):
+    contract = experiment("contract")
+    image = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
+    boxes = {name: way(image, 33)[0] for name, way in contract.WAYS.items()}
+    assert all(box.shape == (33, 33, 3) and box.dtype == np.uint8 for box in boxes.values())
+    assert len({box.tobytes() for box in boxes.values()}) == len(boxes)
+    np.testing.assert_array_equal(boxes["bgr"][..., ::-1], boxes["right"])
+    assert (boxes["half_range"] >= 128).all()
+
+
+def test_outlines_corrupts_in_four_ways(experiment):
+    outlines = experiment("outlines")
+    labels = np.zeros((100, 100), np.uint8)
+    labels[20:80, 20:80] = 20
+    depth = np.minimum(*np.indices((100, 100)) % 100).astype(float)
+    found = {}
+    for way, number, wrong in outlines.corrupt(labels, depth, chance=0.65):
+        found[way, number] = wrong
+    assert len(found) == 20 and all(wrong.dtype == np.uint8 for wrong in found.values())
+    assert np.array_equal(found["shifted", 0][32:, 32:], labels[:-32, :-32])
+    assert (found["shrunk", 4] != 0).sum() < (labels != 0).sum()
+    assert np.array_equal(found["missed", 0], labels) and not found["missed", 4].any()
+    assert set(np.unique(found["misnamed", 4])) == {0, 1}  # 20 becomes 1
 
 
 def test_toy_optimizers_begins_anew_without_deleting_what_is_not_its_own(
@@ -75,14 +143,14 @@ def test_voc21_keeps_the_teachers_answers_to_each_set_of_photos(experiment, tmp_
     assert asked.pop() == 10 and len(asked) == 5  # and once more by other teachers
 
 
-def test_front_enlarges_an_answer_at_stride_4(experiment, tmp_path):
+def test_front_upsamples_an_answer_at_stride_4(experiment, tmp_path):
     image = keras.Input((33, 33, 3), batch_size=1)
     small = keras.Model(image, keras.layers.Conv2D(2, 1, 4)(image))
     box = np.random.default_rng(0).integers(0, 256, (33, 33, 3), np.uint8)
     for argmax in (False, True):
         content = to_tflite(small, "float32", argmax=argmax)
         file = write_bytes(tmp_path / "stride_4.tflite", content)
-        answer = experiment("front").enlarged(file, 33).infer(box)
+        answer = experiment("front").upsampled(file, 33).infer(box)
         scores = np.asarray(small(signed(box)[None]))[0]
         if argmax:
             np.testing.assert_array_equal(answer[::4, ::4], scores.argmax(-1))

@@ -113,7 +113,7 @@ def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[s
     for name, path in paths.items():
         bar = progress(pairs, "photo", name)
         held[name] = compare_files(path, reference, bar, MIN_PIXELS)
-        held[name]["confusion"] = held[name]["confusion"].tolist()
+        held[name]["confusion"] = held[name].pop("matrices").sum(0).tolist()
     return held
 
 

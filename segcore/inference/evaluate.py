@@ -46,23 +46,25 @@ def compare_files(
 
     Over all (photo, mask) `pairs`, at native size: `logit_difference`, the largest one between
     scores (None where one of the two gives class ids); `changed`, the share of pixels (0..1) with
-    another class; `confusion` (21, 21), and from it `accuracy` and `miou` (0..1), the latter over
-    classes with `min_pixels` labelled pixels. Taught in chapter 8.
+    another class; `matrices` (N, 21, 21) as `evaluate` gives, and from their sum `accuracy` and
+    `miou` (0..1), the latter over classes with `min_pixels` labelled pixels. Taught in chapter 8.
     """
     segmenter = load(path)
     if segmenter.size != reference.size:
         raise ValueError(f"reference is made for {reference.size} pixels, {path} for another size")
-    confusion = np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)
+    matrices = [np.zeros((0, voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64)]
     changed, pixels, differences = 0, 0, []
     for photo, mask in pairs:
         ours, theirs, difference = _both(segmenter, reference, read_image(photo))
-        confusion += metrics.confusion_matrix(voc.read_mask(mask), ours)
+        matrices.append(metrics.confusion_matrix(voc.read_mask(mask), ours)[None])
         changed, pixels = changed + int((ours != theirs).sum()), pixels + ours.size
         differences += [difference] if difference is not None else []
+    found = np.concatenate(matrices)
+    confusion = found.sum(0)
     return tflite.File(path).summary() | {
         "logit_difference": max(differences, default=None),
         "changed": changed / pixels if pixels else float("nan"),
-        "confusion": confusion,
+        "matrices": found,
         "accuracy": metrics.pixel_accuracy(confusion),
         "miou": metrics.mean_iou(confusion, min_pixels),
     }

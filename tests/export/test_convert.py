@@ -88,7 +88,7 @@ def test_contract(name, paths, reference, pairs):
     assert held["changed"] <= changed
     assert held["logit_difference"] <= difference
     assert held["miou"] >= iou
-    assert held["confusion"].sum() == sum(image[..., 0].size for image in PHOTOS.values())
+    assert held["matrices"].sum() == sum(image[..., 0].size for image in PHOTOS.values())
     assert held["changed"] == pytest.approx(1 - held["accuracy"], abs=1e-9)
 
 

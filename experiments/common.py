@@ -1,0 +1,141 @@
+"""What every experiment shares: its options, the files of reference, rows of scores and of times.
+
+Rows in records give fractions (0..1), milliseconds (`p50_ms`) and `bytes`; a number that does not
+exist is null.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from segcore import metrics
+from segcore.course import results
+from segcore.data import voc
+from segcore.export.calibration import Calibration, draw_photos
+from segcore.inference import benchmark
+from segcore.inference.evaluate import compare_files, evaluate
+from segcore.inference.segmenter import Segmenter
+
+Value: TypeAlias = "int | float | str | Mapping[str, Value] | Sequence[Value] | None"
+Row = dict[str, Value]
+Pairs = list[tuple[Path, Path]]
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared"
+GOOGLE = {
+    "google_513": "reference/deeplabv3_mnv2_pascal_quant.tflite",
+    "google_half_513": "reference/deeplabv3_mnv2_dm05_pascal_quant.tflite",
+}
+DEEPLAB_V3 = "weights/deeplabv3_mnv2_coco_voc.npz"  # what our network began as
+DIGITS = 5  # of a fraction: a thousandth of a per cent
+
+
+def parser(description: str | None, data: bool = True) -> argparse.ArgumentParser:
+    """Arguments of an experiment: `--trial`, and `--shared` where it reads `data`; add your own."""
+    arguments = results.parser(description)
+    if data:
+        arguments.add_argument(
+            "--shared", type=Path, default=BESIDE, metavar="DIR", help="photos, masks and weights"
+        )
+    return arguments
+
+
+def parse(arguments: argparse.ArgumentParser) -> argparse.Namespace:
+    """The options given; what would fail in the end (changed code, no data) fails now."""
+    options = results.parse(arguments)
+    if "shared" in options and not options.shared.is_dir():
+        arguments.error(f"{options.shared}: no such folder; name it with --shared")
+    return options
+
+
+def options(description: str | None, data: bool = True) -> argparse.Namespace:
+    """`parse` of `parser`: for an experiment without arguments of its own."""
+    return parse(parser(description, data))
+
+
+def record(
+    name: str, values: Mapping[str, Value], options: argparse.Namespace, seed: int | None = None
+) -> Path:
+    """Writes results/NAME.json, or what a trial found to a temporary file, and prints where."""
+    path = results.record(name, dict(values), seed, trial=options.trial)
+    print(path if options.trial else path.relative_to(path.parents[1]))
+    return path
+
+
+def val_pairs(shared: Path) -> Pairs:
+    """The forty (photo, mask) of VOC's val split on which the first edition scored itself."""
+    return voc.file_pairs(shared / "voc")
+
+
+def official_masks(shared: Path) -> list[Path]:
+    """The 2,895 official VOC 2012 masks at hand, those without their photo too."""
+    patterns = ("voc/masks_only/*.png", "voc/VOCdevkit/*/Segm*/*.png")
+    return sorted(path for pattern in patterns for path in shared.glob(pattern))
+
+
+def calibration(shared: Path) -> Calibration:
+    """All labelled train photos and 48 unlabelled ones, drawn with seed 0."""
+    train = tuple(photo for photo, _ in voc.file_pairs(shared / "voc", "train"))
+    more = draw_photos((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
+    return replace(more, photos=train + more.photos)
+
+
+def google(shared: Path) -> dict[str, Path]:
+    """Google's two files by name."""
+    return {name: shared / file for name, file in GOOGLE.items()}
+
+
+def score(segmenter: Segmenter, pairs: Pairs, name: str = "") -> NDArray[np.int64]:
+    """A confusion matrix for each of `pairs`, (N, 21, 21), with a bar under way."""
+    return evaluate(segmenter, tqdm(pairs, unit="photo", desc=name or segmenter.name[-30:]))[0]
+
+
+def score_row(matrices: NDArray[np.int64]) -> Row:
+    """Photos and scores of (N, 21, 21) as they stand in records: fractions, null where none is."""
+    found = metrics.summary(matrices)
+    return {
+        "photos": found["photos"],
+        "accuracy": fraction(found["accuracy"]),
+        "miou": fraction(found["miou"]),
+        "classes": found["classes"],
+        "miou_all": fraction(found["miou_all"]),
+        "iou": {name: fraction(value) for name, value in found["iou"].items()},
+    }
+
+
+def file_row(path: Path, reference: Segmenter, pairs: Pairs) -> Row:
+    """What the .tflite at `path` holds and scores, and how far it is from `reference`."""
+    held = compare_files(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
+    scores = score_row(held.pop("matrices"))
+    difference = held["logit_difference"]
+    apart = None if difference is None else round(difference, 3)
+    return held | scores | {"changed": fraction(held["changed"]), "logit_difference": apart}
+
+
+def time_in_turn(
+    runs: Mapping[str, benchmark.Run], rounds: int, reference: str
+) -> list[benchmark.Timing]:
+    """`benchmark.interleave` with a bar; ratios are to `reference`."""
+    return benchmark.interleave(runs, rounds, reference, lambda x: tqdm(x, unit="round"))
+
+
+def timing_row(timing: benchmark.Timing, threads: int | None = 1) -> Row:
+    """Times as they stand in records; `threads` None: as many as the runtime takes."""
+    return {
+        "p50_ms": round(timing.p50, 3),
+        "p90_ms": round(timing.p90, 3),
+        "ratio": round(timing.ratio, 3),
+        "threads": threads,
+    }
+
+
+def fraction(value: float | NDArray[np.float64]) -> float | None:
+    """`value` rounded as records keep it; None for NaN, which JSON lacks."""
+    return None if np.isnan(value) else round(float(value), DIGITS)
