@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segcore.cli.common import positive, progress, stems
+from segcore.cli.common import input_size, positive, progress, stems, thread_count
+from segcore.cli.outputs import add_force, check_outputs, write_json
 from segcore.inference import benchmark
 from segcore.inference.machine import machine
 
@@ -18,12 +18,13 @@ def add_benchmark(commands: Any) -> None:
     """Adds `benchmark` to the `commands` of an argument parser."""
     command = commands.add_parser("benchmark", help="time .tflite files against each other")
     command.add_argument("files", nargs="*", metavar="FILE.tflite")
-    command.add_argument("--threads", type=positive, nargs="+", default=[1], help="e.g. 1 2 4")
+    command.add_argument("--threads", type=thread_count, nargs="+", default=[1], help="e.g. 1 2 4")
     command.add_argument("--rounds", type=positive, default=30, help="default: %(default)s")
     command.add_argument("--keras", action="store_true", help="the shipped network in Keras too")
-    command.add_argument("--size", type=int, default=257, help="of Keras; default: %(default)s")
+    command.add_argument("--size", type=input_size, default=257, help="of Keras; default: 257")
     command.add_argument("--profile", action="store_true", help="milliseconds by operator, too")
     command.add_argument("--json", metavar="FILE", help="store the numbers, too")
+    add_force(command)
     command.set_defaults(run=time)
 
 
@@ -31,6 +32,8 @@ def time(options: argparse.Namespace) -> int:
     """Times every file with every number of threads, in turn, and prints a table."""
     if not options.files and not options.keras:
         raise ValueError("nothing to time: name .tflite files, or say --keras")
+    if options.json:
+        check_outputs([Path(options.json)], options.files, options.force)
     runs = {
         f"{stem}{_known(file).suffix}, {threads} thread{'s' * (threads > 1)}": benchmark.file_run(
             file, threads
@@ -50,7 +53,7 @@ def time(options: argparse.Namespace) -> int:
     if options.profile:
         record["operators"] = {file: _profile(file) for file in options.files}
     if options.json:
-        Path(options.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(Path(options.json), record)
     return 0
 
 

@@ -6,9 +6,10 @@ import argparse
 import errno
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,9 +19,11 @@ from segcore.inference.segmenter import Segmenter, load
 T = TypeVar("T")
 
 BAD_INPUT = 2
+MOST_THREADS = 256
+SMALLEST, LARGEST = 33, 2049  # sides of an input
 ADVICE = {  # what to do about the errors that the operating system names
     errno.ENOSPC: "free some space and run it again",
-    errno.EACCES: "choose a folder that you may write to",
+    errno.EACCES: "check its permissions, or choose another place",
     errno.EROFS: "choose a folder that you may write to",
     errno.EEXIST: "choose another folder with --out",
     errno.ENOTDIR: "choose another folder with --out",
@@ -34,6 +37,21 @@ def positive(text: str) -> int:
     return number
 
 
+def thread_count(text: str) -> int:
+    """The number that --threads was given; argparse complains about one below 1 or above 256."""
+    if not 1 <= (number := int(text)) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 to {MOST_THREADS}")
+    return number
+
+
+def input_size(text: str) -> int:
+    """The number that --size was given; argparse complains about one that is not 16k+1."""
+    if not SMALLEST <= (number := int(text)) <= LARGEST or number % 16 != 1:
+        wanted = f"16k+1 from {SMALLEST} to {LARGEST}, e.g. 257 or 513"
+        raise argparse.ArgumentTypeError(f"size must be {wanted}, not {number}")
+    return number
+
+
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """--model, --size and --threads."""
     command.add_argument(
@@ -42,9 +60,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"{', '.join(shipped.NETWORKS)}, or a .tflite, .npz or .keras; default: %(default)s",
     )
-    command.add_argument("--size", type=int, help="of the input, where the model leaves a choice")
+    command.add_argument("--size", type=input_size, help="of its input, where there is a choice")
     command.add_argument(
-        "--threads", type=positive, help="for .tflite; default: the runtime's choice"
+        "--threads", type=thread_count, help="for .tflite; default: the runtime's choice"
     )
 
 
@@ -56,9 +74,31 @@ def open_model(options: argparse.Namespace) -> Segmenter:
     return load(options.model, options.size, options.threads)
 
 
+class Diagnostics:
+    """Standard error, but what cannot be written there is left out: nobody reads it."""
+
+    def write(self, text: str) -> None:
+        """Writes `text` if that can be done."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Hands on what was written if that can be done."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+    def __eq__(self, other: object) -> bool:  # tqdm asks, to keep lines and bars apart
+        return other is sys.stderr or isinstance(other, Diagnostics)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def progress(items: Iterable[T], unit: str, name: str | None = None) -> Iterable[T]:
     """`items` with a progress bar on standard error."""
-    return tqdm(items, name, unit=unit, file=sys.stderr)
+    return tqdm(items, name, unit=unit, file=Diagnostics())
 
 
 def stems(files: Sequence[str]) -> list[str]:
@@ -79,11 +119,20 @@ def without_nan(scores: dict[str, T]) -> dict[str, T | None]:
     return {key: None if value != value else value for key, value in scores.items()}
 
 
-def complain(error: Exception) -> int:
-    """One line on standard error → the exit code for bad input."""
+def complain(error: Exception, name: str = "") -> int:
+    """One line on standard error, about the file `name` where memory ran out → the exit code."""
     text = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         advice = ADVICE.get(error.errno or 0, "check the path")
         text = f"{error.filename}: {error.strerror}; {advice}"
-    tqdm.write("segcore: " + " ".join(text.split()), file=sys.stderr)
+    if isinstance(error, MemoryError | RecursionError):
+        found = f"{type(error).__name__} {error}".strip()
+        text = f"{name or 'this'} needs more memory than there is ({found}); choose a smaller one"
+    tqdm.write(f"segcore: {one_line(text)}", file=Diagnostics())
     return BAD_INPUT
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, and with what cannot be printed as an escape such as \\x1b."""
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

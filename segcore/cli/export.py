@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from segcore._files import write_bytes
-from segcore.cli.common import progress, without_nan
+from segcore.cli.common import input_size, one_line, positive, progress, without_nan
+from segcore.cli.outputs import CONTRACT, add_force, check_outputs, checksums, write_json
 from segcore.data import voc
 from segcore.export import convert, tflite
 from segcore.export.calibration import draw_photos
@@ -26,13 +27,13 @@ def add_export(commands: Any) -> None:
     """Adds `export` to the `commands` of an argument parser."""
     command = commands.add_parser("export", help="write .tflite files in several precisions")
     command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
-    command.add_argument("--size", type=int, default=257, help="16k+1; default: %(default)s")
+    command.add_argument("--size", type=input_size, default=257, help="default: %(default)s")
     names = tuple(convert.PRECISIONS)
     command.add_argument(
         "--precision", nargs="+", choices=names, default=names, help="default: all four"
     )
     command.add_argument("--calibrate", metavar="DIR", help="everyday photos, wanted for int8")
-    command.add_argument("--photos", type=int, default=100, help="so many; default: %(default)s")
+    command.add_argument("--photos", type=positive, default=100, help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="draws them; default: %(default)s")
     command.add_argument(
         "--interface", choices=convert.INTERFACES, default="uint8", help="of int8 files"
@@ -40,6 +41,7 @@ def add_export(commands: Any) -> None:
     command.add_argument("--argmax", action="store_true", help="class ids come out, not scores")
     command.add_argument("--check", metavar="VOC_DIR", help="score each file on its val photos")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
+    add_force(command)
     command.set_defaults(run=write_files)
 
 
@@ -49,21 +51,26 @@ def write_files(options: argparse.Namespace) -> int:
 
     pairs = voc.file_pairs(options.check) if options.check else []
     calibration = _calibration(options, {photo for photo, _ in pairs})
-    network = pretrained.load(options.size, options.model or "float", batch_size=1)
     out = Path(options.out)
+    files = {name: out / f"deeplab_{name}_{options.size}.tflite" for name in options.precision}
+    read = [options.model or "float", *chain(*pairs)]
+    check_outputs([*files.values(), out / CONTRACT], read, options.force)
+    network = pretrained.load(options.size, options.model or "float", batch_size=1)
     out.mkdir(parents=True, exist_ok=True)
-    paths = _convert_all(options, network, calibration, out)
-    contracts = _contracts(network, paths, pairs)
-    timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in paths.items()}, 15)
+    _convert_all(options, network, calibration, files)
+    record: dict[str, Any] = {"sha256": checksums(out, files.values())}
+    write_json(out / CONTRACT, record)  # now already: the files are ours from here on
+    contracts = _contracts(network, files, pairs)
+    timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in files.items()}, 15)
     for timing in timings:
         contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
-    files = {name: without_nan(held) for name, held in contracts.items()}
-    record = {"files": files, "machine": machine()}
+    record["files"] = {name: without_nan(held) for name, held in contracts.items()}
+    record["machine"] = machine()
     if calibration:
         record["calibration"] = calibration.scheme(options.size)
-    (out / "contract.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(out / CONTRACT, record)
     print(_contract_table(contracts))
-    print(f"files and contract.json are in {out}/")
+    print(f"files and {CONTRACT} are in {one_line(str(out))}/")
     return 0
 
 
@@ -88,12 +95,11 @@ def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
 
 
 def _convert_all(
-    options: argparse.Namespace, network: Any, calibration: Any, out: Path
-) -> dict[str, Path]:
-    """Converts to each precision → paths by name; int8 files get corrected biases."""
+    options: argparse.Namespace, network: Any, calibration: Any, files: dict[str, Path]
+) -> None:
+    """Converts to each precision and writes `files`; int8 gets corrected biases."""
     from segcore.quantisation import bias_correction
 
-    paths = {}
     for name in progress(options.precision, "file", "exporting"):
         if name == "int8":
             content = bias_correction.to_int8(
@@ -101,8 +107,7 @@ def _convert_all(
             )
         else:
             content = to_tflite(network, name, argmax=options.argmax)
-        paths[name] = write_bytes(out / f"deeplab_{name}_{options.size}.tflite", content)
-    return paths
+        write_bytes(files[name], content)
 
 
 def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:

@@ -1,28 +1,54 @@
-"""The `segcore` command: its parser, and one line instead of a traceback for what goes wrong."""
+"""The `segcore` command: its parser, and one line instead of a traceback for what goes wrong.
+
+The commands are imported when one is run, so that Ctrl-C ends the import, too, with one line.
+"""
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
-from segcore.cli import benchmark, export, segment
-from segcore.cli.common import complain
+STOPPED, READER_GONE = 130, 141  # as a shell reports SIGINT and SIGPIPE
+EXIT_CODES = """exit codes:
+  0    done
+  2    something cannot be read, written or understood; a line on standard error says what
+  130  stopped by Ctrl-C
+  141  whoever read the output has gone (| head)"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"segcore: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command → exit code: 0 done, 2 bad input (one line on standard error)."""
+    """Runs one command → its exit code (`segcore --help` lists them)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    options = _parser().parse_args(arguments)
+    _mend_streams()
     try:
-        return options.run(options)
-    except (OSError, ValueError) as error:
-        return complain(error)
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        return READER_GONE
+    except OSError as error:
+        _give_up_stdout()
+        print(f"segcore: standard output: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("segcore: stopped", file=sys.stderr)
-        return 130
+        return STOPPED
 
 
 def download(options: argparse.Namespace) -> int:
@@ -33,8 +59,32 @@ def download(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run(arguments: Sequence[str] | None) -> int:
+    """Parses and runs, with a line for each error that a command may end in."""
+    from segcore.cli.common import complain
+
+    try:
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")  # of oddities that it reads over
+            return options.run(options)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    except (OSError, ValueError, MemoryError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            raise  # of a stream: files are named
+        return complain(error)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("segcore", description="Semantic segmentation for your pocket")
+    from segcore.cli import benchmark, export, segment
+
+    parser = Parser(
+        "segcore",
+        description="Semantic segmentation for your pocket",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     segment.add_predict(commands)
     segment.add_evaluate(commands)
@@ -46,3 +96,22 @@ def _parser() -> argparse.ArgumentParser:
     export.add_export(commands)
     benchmark.add_benchmark(commands)
     return parser
+
+
+def _mend_streams() -> None:
+    """Opens the streams that are closed (`2>&-`), and lets no odd character stop the output."""
+    for number in (0, 1, 2):  # else the next file to be opened gets the number of a stream
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _give_up_stdout() -> None:
+    """What is still to be written goes nowhere: Python would try again at its end, and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

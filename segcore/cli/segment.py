@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from segcore import metrics
-from segcore._files import replacing
 from segcore.cli.common import (
     add_model_options,
     complain,
+    one_line,
     open_model,
     progress,
     stems,
     without_nan,
 )
+from segcore.cli.outputs import add_force, check_outputs, write_png
 from segcore.data import voc
-from segcore.data.images import read_image
+from segcore.data.images import read_image, strips
 from segcore.display.pictures import blend
 from segcore.inference import evaluate as scoring
-from segcore.inference.segmenter import Prediction
+from segcore.inference.segmenter import Prediction, Segmenter
 from segcore.metrics import MIN_PIXELS, percent
 
 FEW = 3  # photos that need no progress bar
@@ -38,6 +40,7 @@ def add_predict(commands: Any) -> None:
     command.add_argument("photos", nargs="+", metavar="PHOTO")
     command.add_argument("--out", default="segcore_out", metavar="DIR", help="default: %(default)s")
     add_model_options(command)
+    add_force(command)
     command.set_defaults(run=predict)
 
 
@@ -54,24 +57,24 @@ def add_evaluate(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> int:
     """Writes NAME_mask.png and NAME_overlay.png for each photo and prints what it shows."""
     out = Path(options.out)
-    names = stems(options.photos)
+    files = [
+        (out / f"{stem}_mask.png", out / f"{stem}_overlay.png") for stem in stems(options.photos)
+    ]
+    check_outputs(chain(*files), [*options.photos, options.model], options.force)
     segmenter = open_model(options)
     out.mkdir(parents=True, exist_ok=True)
-    photos = list(zip(options.photos, names, strict=True))
+    photos = list(zip(options.photos, files, strict=True))
     failed = written = 0
-    for photo, name in photos if len(photos) < FEW else progress(photos, "photo"):
+    for photo, targets in photos if len(photos) < FEW else progress(photos, "photo"):
         try:
-            image = read_image(photo)
-            prediction = segmenter(image)
-            voc.write_mask(out / f"{name}_mask.png", prediction.mask)
-            _write_png(out / f"{name}_overlay.png", blend(image, voc.encode(prediction.mask)))
-        except (OSError, ValueError) as error:
-            failed = complain(error)
+            said = _segment(photo, segmenter, *targets)
+        except (OSError, ValueError, MemoryError) as error:
+            failed = complain(error, photo)
         else:
-            tqdm.write(_describe(photo, image, prediction))
+            tqdm.write(one_line(said))
             written += 1
     if written:
-        print(f"masks and overlays are in {out}/")
+        print(f"masks and overlays are in {one_line(str(out))}/")
     return failed
 
 
@@ -91,6 +94,19 @@ def evaluate(options: argparse.Namespace) -> int:
     else:
         print(_table(scores))
     return 0
+
+
+def _segment(photo: str, segmenter: Segmenter, mask_file: Path, overlay_file: Path) -> str:
+    """Writes the two files of one photo → the line that says what it shows."""
+    image = read_image(photo)
+    prediction = segmenter(image)
+    said = _describe(photo, image, prediction)
+    write_png(mask_file, voc.picture(prediction.mask))
+    for rows in strips(image.shape):  # in place: a photo of 100 megapixels is not there twice
+        image[rows] = blend(image[rows], voc.encode(prediction.mask[rows]))
+    del prediction
+    write_png(overlay_file, Image.fromarray(image))
+    return said
 
 
 def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> str:
@@ -116,9 +132,3 @@ def _table(scores: dict[str, Any]) -> str:
         f"inference {scores['median_ms']:.0f} ms a photo (median)",
     ]
     return "\n".join(rows)
-
-
-def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Writes `image` whole or not at all."""
-    with replacing(path) as file:
-        Image.fromarray(image).save(file, format="PNG")

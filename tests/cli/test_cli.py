@@ -93,20 +93,35 @@ def test_summary_of_a_perfect_matrix():
     assert set(scores["iou"]) == {"background", "aeroplane", "bicycle"}
 
 
-def test_unknown_command_ends_with_2():
-    with pytest.raises(SystemExit) as end:
-        cli.main(["fly"])
-    assert end.value.code == 2
+def test_unknown_command_ends_with_2(capsys):
+    assert cli.main(["fly"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "'fly'" in said and said.endswith("see segcore --help\n")
+
+
+def test_help_lists_the_exit_codes(capsys):
+    assert cli.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "exit codes" in said and "130" in said and "141" in said
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "benchmark"])
-@pytest.mark.parametrize("threads", ["0", "-1"])
-def test_fewer_threads_than_one_are_refused(command, threads, capsys):
-    with pytest.raises(SystemExit) as end:
-        cli.main([command, "a", "--threads", threads])
-    assert end.value.code == 2
-    said = f"argument --threads: {threads} is too few; give 1 or more"
-    assert said in capsys.readouterr().err
+@pytest.mark.parametrize("threads", ["0", "-1", "257", "100000", "9" * 30, "two"])
+def test_numbers_of_threads_that_no_machine_has_are_refused(command, threads, capsys):
+    """LiteRT segfaults at 100,000."""
+    assert cli.main([command, "a", "--threads", threads]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("segcore: argument --threads: ") and threads in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["predict", "a"], ["evaluate", "a"], ["export"]])
+@pytest.mark.parametrize("size", ["0", "-15", "17", "256", "2065", "1000001"])
+def test_sizes_that_fit_no_network_are_refused(command, size, capsys):
+    """TensorFlow segfaults at 1,000,001."""
+    assert cli.main([*command, "--size", size]) == 2
+    said = capsys.readouterr().err
+    assert f"--size: size must be 16k+1 from 33 to 2049, e.g. 257 or 513, not {size}" in said
 
 
 def test_masks_are_only_announced_when_there_are_some(bright_is_cat, tmp_path, capsys):
