@@ -1,25 +1,84 @@
-"""Exercise checkers: they say what is right, and for a wrong answer which mistake it looks like."""
+"""Exercise checkers: they say what is right, and for a wrong answer which mistake it looks like.
+
+A judge is only asked about answers that could be right: no answer at all, a value where a function
+is wanted, and a function that raises or returns nothing have their sentences here, once for all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Slip = TypeVar("Slip")
+
+
+class Wrong(Exception):
+    """Ends a judgement, however deep inside, with the sentence that the reader is told."""
+
+
+class Right(str):
+    """A verdict that accepts an answer with a sentence of its own, in place of the praise."""
 
 
 @dataclass(frozen=True)
 class Exercise:
     """One exercise with its judge and the answers that prove the judge right.
 
-    `judge(answer)` returns None for a right answer, else one sentence that helps.
-    `right` are answers it accepts; `wrong` are pairs (answer, words its sentence contains).
+    `judge(answer)` returns None for a right answer, else one sentence that helps. Where `function`
+    is its name ("": any), a function is wanted, and `unanswered` is said while it returns `...`;
+    `raises` explains exceptions that a likely slip leads to. `right` are answers that are accepted;
+    `wrong` are pairs (answer, words its sentence contains).
     """
 
     judge: Callable[[Any], str | None]
     praise: str
     right: tuple[Any, ...]
     wrong: tuple[tuple[Any, str], ...]
+    function: str | None = None
+    unanswered: str = "replace the ... behind return, and run the cell again."
+    raises: tuple[tuple[type[Exception], str], ...] = ()
+
+    def verdict(self, answer: Any) -> str | None:
+        """None for a right answer, a `Right` for one with a sentence of its own, else what helps.
+
+        Never raises for what the reader's function does; what this judge does wrong, it raises.
+        """
+        if answer is ...:
+            return "replace the ... with your answer and run the cell again."
+        if self.function is None:
+            if answer is None:
+                return "your answer is None: nothing was put there yet, or print took its place."
+        elif not callable(answer):
+            name = f", {self.function}," if self.function else ","
+            return f"hand over the function itself{name} without brackets behind it."
+        try:
+            return self.judge(answer if self.function is None else self._watched(answer))
+        except Wrong as wrong:
+            return str(wrong)
+
+    def _watched(self, function: Callable) -> Callable:
+        """`function`, with Wrong in place of what it raises, of `...` and of None."""
+
+        def watched(*arguments: Any) -> Any:
+            try:
+                value = function(*arguments)
+            except Exception as error:  # the reader's function may raise anything: quote it
+                hint = next((text for kind, text in self.raises if isinstance(error, kind)), None)
+                quoted = f"your answer raised {type(error).__name__}: {error}"
+                raise Wrong(hint or quoted) from error
+            parts = value if isinstance(value, tuple | list) else [value]
+            if any(part is ... for part in parts):
+                raise Wrong(self.unanswered)
+            if any(part is None for part in parts):
+                raise Wrong("your function returns nothing, or None: put the result behind return.")
+            return value
+
+        return watched
 
 
 def exercise(name: str) -> Exercise:
@@ -36,17 +95,21 @@ def exercise(name: str) -> Exercise:
 
 
 def check(name: str, answer: Any) -> None:
-    """Prints whether `answer` solves exercise `name`, and if not, what to think about."""
+    """Prints whether `answer` solves exercise `name`, and if not, what to think about.
+
+    Where the checker itself fails, it says so, and blames nobody's answer.
+    """
     task = exercise(name)
-    if answer is ...:
-        print("Not yet: replace the ... with your answer and run the cell again.")
-        return
     try:
-        verdict = task.judge(answer)
-    except Exception as error:
-        # The reader's function may raise anything; that is an answer too, and we quote it.
-        verdict = f"your answer raised {type(error).__name__}: {error}"
-    print(f"Right: {task.praise}" if verdict is None else f"Not yet: {verdict}")
+        verdict = task.verdict(answer)
+    except Exception as error:  # a fault of ours must not look like one of the reader's
+        kind = type(answer).__name__
+        print(f"Not judged: the checker fails on this {kind} ({type(error).__name__}: {error}).")
+        return
+    if verdict is None or isinstance(verdict, Right):
+        print(f"Right: {verdict or task.praise}")
+    else:
+        print(f"Not yet: {verdict}")
 
 
 def reveal(guess: float | None, truth: float, unit: str = "", digits: int = 1) -> None:
@@ -58,10 +121,33 @@ def reveal(guess: float | None, truth: float, unit: str = "", digits: int = 1) -
         print(f"Measured: {said}. Your guess was {abs(guess - truth):.{digits}f}{unit} away.")
 
 
-def expect_number(answer: Any, truth: float, tolerance: float) -> str | None:
-    """A first sentence for number answers: None when close, else which way `answer` is off."""
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return f"a single number is wanted, this is a {type(answer).__name__}."
-    if abs(float(answer) - truth) <= tolerance:
-        return None
-    return "too large." if float(answer) > truth else "too small."
+def number(answer: Any, wanted: str = "a single number") -> float:
+    """`answer` as a float: any number, array or tensor of one element. Raises Wrong for others."""
+    value = array(answer, wanted)
+    if isinstance(answer, bool | np.bool_) or value.size != 1:
+        raise Wrong(f"{wanted} is wanted, this is a {type(answer).__name__}.")
+    if not np.isfinite(value).all():
+        raise Wrong(f"{wanted} is wanted, this is {value.item()}.")
+    return float(value.item())
+
+
+def array(answer: Any, wanted: str = "an array of numbers") -> NDArray[np.float64]:
+    """`answer` as float64: a number, sequence, array or tensor. Raises Wrong for anything else."""
+    try:
+        value = np.asarray(answer)
+        if value.dtype.kind in "biuf":
+            return value.astype(np.float64)
+    except (TypeError, ValueError):  # ragged lists, and objects that will not be an array
+        pass
+    kind = type(answer).__name__
+    raise Wrong(f"{wanted} is wanted, this is a {kind}.")
+
+
+def recognise(slips: Iterable[tuple[Slip, str]], matches: Callable[[Slip], Any]) -> str | None:
+    """The sentence of the first slip (a number, or a function with a mistake in it) that fits."""
+    return next((sentence for slip, sentence in slips if matches(slip)), None)
+
+
+def side(answer: float, truth: float) -> str:
+    """Which way a wrong number is off."""
+    return "too large." if answer > truth else "too small."

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 
 from segcore.course import checks, exercises
@@ -32,7 +33,10 @@ def test_chapters_have_exercises():
 @pytest.mark.parametrize(("name", "answer"), RIGHT)
 def test_right_answer_is_praised(name, answer, capsys):
     checks.check(name, answer)
-    assert capsys.readouterr().out == f"Right: {checks.exercise(name).praise}\n"
+    said, task = capsys.readouterr().out, checks.exercise(name)
+    verdict = task.verdict(answer)
+    assert verdict is None or isinstance(verdict, checks.Right)
+    assert said == f"Right: {verdict or task.praise}\n"
 
 
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
@@ -45,7 +49,7 @@ def test_wrong_answer_is_told_its_mistake(name, answer, words, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_each_mistake_has_its_own_message(name):
     task = checks.exercise(name)
-    said = [task.judge(answer) for answer, _ in task.wrong]
+    said = [task.verdict(answer) for answer, _ in task.wrong]
     assert len(task.right) >= 1 and len(task.wrong) >= 3
     assert len(set(said)) == len(said), f"{name} says the same to two mistakes"
 
@@ -53,5 +57,71 @@ def test_each_mistake_has_its_own_message(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_sentences_end(name):
     task = checks.exercise(name)
-    sentences = [task.praise, *(str(task.judge(answer)) for answer, _ in task.wrong)]
+    sentences = [task.praise, *(str(task.verdict(answer)) for answer, _ in task.wrong)]
     assert all(sentence.rstrip().endswith((".", "?")) for sentence in sentences)
+
+
+class Odd:
+    """Something that is no number in any way."""
+
+    def __repr__(self):
+        return "Odd()"
+
+
+def broken(*arguments):
+    raise RuntimeError("my own mistake")
+
+
+ODD = (
+    None, "text", "", True, 1 + 2j, float("nan"), float("inf"), -1, 0, 1e30, [], {}, (), set(),
+    {"a"}, [1, "a"], [[1], [2, 3]], [None], np.zeros((2, 3, 4)), np.array([]), np.array("x"),
+    Odd(), int,
+)  # fmt: skip
+ODD_FUNCTIONS = [
+    *(lambda *arguments, value=value: value for value in ODD),
+    lambda: 1,
+    lambda *arguments: (..., 1),
+    lambda *arguments: (None, None),
+    lambda *arguments: (1, 2),
+    lambda *arguments: ("a", [1, "b"]),
+    broken,
+    np.linalg.inv,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_is_handed_in_is_answered_with_a_sentence(name, capsys):
+    for answer in (*ODD, *ODD_FUNCTIONS):
+        checks.check(name, answer)
+        said = capsys.readouterr().out
+        assert said.startswith(("Not yet: ", "Right: ")), f"{name} fails on {answer!r}: {said}"
+        assert said.count("\n") == 1 and "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_answer_is_told_so_and_not_judged(name, capsys):
+    checks.check(name, None)
+    said = capsys.readouterr().out
+    wants_function = checks.exercise(name).function is not None
+    assert ("the function itself" if wants_function else "your answer is None") in said
+    if not wants_function:
+        return
+    checks.check(name, lambda *arguments: None)
+    assert "returns nothing, or None" in capsys.readouterr().out
+    checks.check(name, broken)
+    assert "your answer raised RuntimeError: my own mistake" in capsys.readouterr().out
+
+
+def test_either_convention_of_iou_is_accepted_by_name(capsys):
+    from segcore import metrics
+
+    checks.check("01-iou", lambda c: np.nan_to_num(metrics.iou(c)))
+    assert "Right: by the rule of the VOC devkit" in capsys.readouterr().out
+
+
+def test_a_tensor_is_as_good_as_an_array(capsys):
+    from segcore._keras import keras
+
+    checks.check("05-reach", keras.ops.convert_to_tensor(55))
+    checks.check("09-gradient", lambda x, g, a, b: keras.ops.where((x < a) | (x > b), 0.0, g))
+    assert capsys.readouterr().out.count("Right: ") == 2

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segcore import metrics
 from segcore.course import results
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, Right, array, number, recognise
 from segcore.data import toy
 
 # Class 2 is labelled nowhere, yet predicted 5 times: it has no IoU, but it lengthens a union.
@@ -20,29 +19,30 @@ MATRICES = (
     np.array([[50, 3, 5], [7, 15, 0], [0, 0, 0]]),
 )
 SCENES = 200
+Score = Callable[[NDArray], NDArray]
 
 
-def _judge_iou(function: Any) -> str | None:
+def _judge_iou(function: Score) -> str | None:
     """Runs the reader's `function` on both matrices; recognises six well-known slips."""
-    if not callable(function):
-        return "hand over the function itself, my_iou, without brackets behind it."
     with np.errstate(all="ignore"):
-        returned = [function(matrix.copy()) for matrix in MATRICES]
-        if any(value is ... for value in returned):
-            return "replace the ... behind return, and run the cell again."
-        answers = [np.asarray(value, dtype=float) for value in returned]
-        if any(answer.shape != (3,) for answer in answers):
-            shape = next(answer.shape for answer in answers if answer.shape != (3,))
-            return f"a 3×3 matrix has 3 IoUs, one a class; yours came out with shape {shape}."
-        for slip, sentence in _SLIPS:
-            if np.allclose(answers[0], slip(MATRICES[0])):
-                return sentence
-    if not np.allclose(answers[0], metrics.iou(MATRICES[0])):
-        return f"for the matrix {MATRICES[0].tolist()} the first IoU is 60/74, not {answers[0][0]}."
+        answers = [array(function(matrix.copy())) for matrix in MATRICES]
+        for answer in answers:
+            if answer.shape != (3,):
+                return f"a 3×3 matrix has 3 IoUs, one a class; yours has shape {answer.shape}."
+        slip = recognise(_SLIPS, lambda slip: np.allclose(answers[0], slip(MATRICES[0])))
+    if slip or not np.allclose(answers[0], metrics.iou(MATRICES[0])):
+        return slip or f"for the matrix {MATRICES[0].tolist()} the first IoU is 60/74, not " + (
+            f"{answers[0][0]}."
+        )
+    if not np.allclose(answers[1][:2], metrics.iou(MATRICES[1])[:2]):
+        return "a class that nobody labelled still takes pixels from others: keep its column."
+    if answers[1][2] == 0:
+        return Right(
+            "by the rule of the VOC devkit, where a class that is predicted and labelled nowhere "
+            "scores 0. This course gives it none (NaN) and leaves it out of the mean."
+        )
     if not np.isnan(answers[1][2]):
         return f"a class that nobody labelled has no IoU: return NaN for it, not {answers[1][2]}."
-    if not np.allclose(answers[1], metrics.iou(MATRICES[1]), equal_nan=True):
-        return "a class that nobody labelled still takes pixels from others: keep its column."
     return None
 
 
@@ -59,7 +59,7 @@ def _true_iou(confusion: NDArray) -> NDArray:
     return _diagonal(confusion) / (_sides(confusion) - _diagonal(confusion))
 
 
-_SLIPS: tuple[tuple[Callable[[NDArray], NDArray], str], ...] = (
+_SLIPS: tuple[tuple[Score, str], ...] = (
     (
         lambda c: _diagonal(c) / c.sum(1),
         "this divides by the labelled pixels only (recall): a class painted everywhere gets 1.",
@@ -82,7 +82,7 @@ _SLIPS: tuple[tuple[Callable[[NDArray], NDArray], str], ...] = (
     ),
     (
         lambda c: 100 * _true_iou(c),
-        "right, but in percent: return shares from 0 to 1.",
+        "right, but in percent: return fractions from 0 to 1.",
     ),
 )
 
@@ -104,23 +104,23 @@ def _baseline() -> tuple[float, float]:
     return 100 * metrics.pixel_accuracy(confusion), 100 * metrics.mean_iou(confusion)
 
 
-def _judge_baseline(answer: Any) -> str | None:
+def _judge_baseline(answer: object) -> str | None:
     """Recognises swapped, unscaled, void-counting and photo-by-photo answers."""
-    values = np.asarray(answer, dtype=float)
+    values = array(answer, "a pair of numbers")
     if values.shape != (2,):
         return "two numbers are wanted, (accuracy, mean IoU), both in percent."
     accuracy, miou = _baseline()
+    slips = (
+        ((accuracy / 100, miou / 100), "these are fractions; multiply by 100 for percent."),
+        ((miou, accuracy), "the two have changed places: accuracy comes first."),
+    )
 
-    def near(one: float, other: float) -> bool:
-        return bool(np.allclose(values, (one, other), atol=0.06))
+    def near(pair: tuple[float, float]) -> bool:
+        return np.allclose(values, pair, atol=0.06)
 
-    if near(accuracy, miou):
+    if near((accuracy, miou)):
         return None
-    if near(accuracy / 100, miou / 100):
-        return "these are shares; multiply by 100 for percent."
-    if near(miou, accuracy):
-        return "the two have changed places: accuracy comes first."
-    return _why_baseline(values[0], values[1])
+    return recognise(slips, near) or _why_baseline(values[0], values[1])
 
 
 def _why_baseline(accuracy: float, miou: float) -> str:
@@ -139,33 +139,29 @@ def _why_baseline(accuracy: float, miou: float) -> str:
     )
 
 
-def _judge_objects(answer: Any) -> str | None:
+def _judge_objects(answer: object) -> str | None:
     """(accuracy - background) / (100 - background), in percent, to one decimal."""
     accuracy = results.get("paper.table2.keras.accuracy")
     background = results.get("voc_masks.share_percent.background")
     truth = 100 * (accuracy - background) / (100 - background)
     slips = (
-        (truth / 100, "that is a share; percent is wanted: multiply by 100."),
+        (truth / 100, "that is a fraction; percent is wanted: multiply by 100."),
         (
             accuracy - background,
-            "that is a share of all pixels; divide by the part of them that is object.",
+            "that is a part of all pixels; divide by the part of them that is object.",
         ),
         (100 - truth, "that is the part of the objects that is wrong."),
         (
             100 * (accuracy - background) / accuracy,
-            "that is a share of the right pixels; the question is about the object pixels.",
+            "that is a part of the right pixels; the question is about the object pixels.",
         ),
     )
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return f"one number in percent is wanted, this is a {type(answer).__name__}."
-    if abs(float(answer) - truth) <= 0.1:
+    value = number(answer, "one number in percent")
+    if abs(value - truth) <= 0.1:
         return None
-    for value, sentence in slips:
-        if abs(float(answer) - value) <= min(0.1, 0.01 * value):
-            return sentence
-    side = "many" if float(answer) > truth else "few"
-    return (
-        f"too {side}. Of 100 pixels, how many are right, how many of those are background, and "
+    amount = "many" if value > truth else "few"
+    return recognise(slips, lambda slip: abs(value - slip) <= min(0.1, 0.01 * slip)) or (
+        f"too {amount}. Of 100 pixels, how many are right, how many of those are background, and "
         "how many of the 100 are objects?"
     )
 
@@ -173,8 +169,9 @@ def _judge_objects(answer: Any) -> str | None:
 EXERCISES = {
     "iou": Exercise(
         judge=_judge_iou,
+        function="my_iou",
         praise="shared pixels, over all pixels that label or prediction claims.",
-        right=(metrics.iou, lambda c: metrics.iou(c).tolist()),
+        right=(metrics.iou, lambda c: metrics.iou(c).tolist(), _true_iou),
         wrong=(
             (MATRICES[0], "without brackets"),
             (lambda c: ..., "behind return"),
@@ -186,7 +183,7 @@ EXERCISES = {
             (_SLIPS[4][0], "not twice"),
             (_SLIPS[5][0], "in percent"),
             (lambda c: np.diag(c) / c.sum(), "60/74"),
-            (_true_iou, "return NaN"),
+            (lambda c: np.nan_to_num(metrics.iou(c), nan=1), "return NaN"),
             (_one_class_short, "keep its column"),
         ),
     ),
@@ -213,7 +210,7 @@ EXERCISES = {
             (0.3594, "multiply by 100"),
             (9.552, "divide by the part"),
             (64.06, "is wrong"),
-            (11.51, "share of the right pixels"),
+            (11.51, "part of the right pixels"),
             (82.98, "too many"),
             (20, "too few"),
         ),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, recognise
 from segcore.data import voc
 
 Loss = Callable[[NDArray, NDArray], Any]
+WANTED = "a set of class ids, such as {8, 15},"
 
 
 def _case() -> tuple[NDArray, NDArray]:
@@ -73,27 +74,17 @@ _SLIPS: tuple[tuple[Loss, str], ...] = (
 )
 
 
-def _judge_loss(function: Any) -> str | None:
+def _judge_loss(function: Loss) -> str | None:
     """Runs the reader's `function` on a small case; recognises the usual slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
     probabilities, labels = _case()
-    try:
-        answer = function(probabilities.copy(), labels.copy())
-    except IndexError:
-        return "255 is no column of the probabilities: drop void before you look anything up."
-    if answer is ...:
-        return "your function returns ...; put the mean of -log(probability of the label) there."
-    value = np.asarray(answer, dtype=float)
+    value = array(function(probabilities.copy(), labels.copy()))
     if value.shape != ():
         return f"one number for the whole photo is wanted, yours has shape {value.shape}."
-    if np.isclose(value, _right_loss(probabilities, labels)):
-        return None
-    for slip, sentence in _SLIPS:
-        if np.isclose(value, slip(probabilities, labels)):
-            return sentence
     wanted = _right_loss(probabilities, labels)
-    return f"on a small case the loss is {wanted:.4f}, yours is {float(value):.4f}."
+    if np.isclose(value, wanted):
+        return None
+    slip = recognise(_SLIPS, lambda slip: np.isclose(value, slip(probabilities, labels)))
+    return slip or f"on a small case the loss is {wanted:.4f}, yours is {float(value):.4f}."
 
 
 def _swapped() -> dict[int, int | None]:
@@ -102,11 +93,12 @@ def _swapped() -> dict[int, int | None]:
     return {label: ids.get(color[::-1]) for color, label in ids.items()}
 
 
-def _judge_swap(answer: Any) -> str | None:
+def _judge_swap(answer: object) -> str | None:
     """Names the first id that does not belong, else says that some are missing."""
-    if isinstance(answer, (str, int)) or not all(isinstance(i, (int, np.integer)) for i in answer):
-        return "a set of class ids is wanted, such as {8, 15}."
-    becomes, given = _swapped(), {int(i) for i in answer}
+    values = array(sorted(answer) if isinstance(answer, set) else answer, WANTED)
+    if values.ndim != 1 or (values != np.round(values)).any():
+        return f"{WANTED} is wanted."
+    becomes, given = _swapped(), {int(i) for i in values}
     for label in sorted(given):
         if label not in becomes:
             return f"{label} is no class id; they run from 0 to 20."
@@ -126,6 +118,16 @@ def _judge_swap(answer: Any) -> str | None:
 EXERCISES = {
     "loss": Exercise(
         judge=_judge_loss,
+        function="",
+        unanswered=(
+            "your function returns ...; put the mean of -log(probability of the label) there."
+        ),
+        raises=(
+            (
+                IndexError,
+                "255 is no column of the probabilities: drop void before you look anything up.",
+            ),
+        ),
         praise="void neither costs nor earns anything.",
         right=(_right_loss, lambda p, y: np.float32(_right_loss(p, y))),
         wrong=(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, number, recognise
 from segcore.models import cost
 
 Depthwise = Callable[[NDArray, NDArray], Any]
@@ -30,18 +30,15 @@ _STRIDED_SLIPS: tuple[tuple[float, str], ...] = (
 )
 
 
-def _judge_strided(answer: Any) -> str | None:
+def _judge_strided(answer: object) -> str | None:
     """An exact count; recognises a forgotten factor."""
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return f"one number is wanted, this is a {type(answer).__name__}."
-    value = float(answer)
+    value = number(answer, "one number")
     if value == STRIDED:
         return None
-    for slip, sentence in _STRIDED_SLIPS:
-        if abs(value - slip) <= 1e-3 * slip:
-            return sentence
     side = "many" if value > STRIDED else "few"
-    return f"{value:,.0f} is too {side}: cells of the new map, times 9, times channels in and out."
+    return recognise(_STRIDED_SLIPS, lambda slip: abs(value - slip) <= 1e-3 * slip) or (
+        f"{value:,.0f} is too {side}: cells of the new map, times 9, times channels in and out."
+    )
 
 
 def _loop(image: NDArray, kernel: NDArray) -> NDArray:
@@ -105,28 +102,19 @@ _SAME_SHAPE_SLIPS: tuple[tuple[Depthwise, str], ...] = (
 )
 
 
-def _judge_depthwise(function: Any) -> str | None:
+def _judge_depthwise(function: Depthwise) -> str | None:
     """Runs the reader's `function` on a small case against a loop that shares no code with it."""
-    if not callable(function):
-        return "hand over the function itself, my_depthwise, without brackets behind it."
     image, kernel = _case()
-    answer = function(image.copy(), kernel.copy())
-    if answer is ...:
-        return "your function returns ...; put the filtered map there."
-    value = np.asarray(answer, dtype=float)
+    value = array(function(image.copy(), kernel.copy()))
     if value.shape != image.shape:
         return _why_shape(value.shape, image.shape)
-    if np.allclose(value, _loop(image, kernel)):
+    wanted = _loop(image, kernel)
+    if np.allclose(value, wanted):
         return None
-    for slip, sentence in _SAME_SHAPE_SLIPS:
-        if np.allclose(value, slip(image, kernel)):
-            return sentence
-    places = np.argwhere(~np.isclose(value, _loop(image, kernel)))
-    row, column, channel = places[0]
-    wanted = _loop(image, kernel)[row, column, channel]
-    return (
-        f"at row {row}, column {column}, channel {channel} it should be {wanted:.3f}, yours is "
-        f"{value[row, column, channel]:.3f}."
+    row, column, channel = place = tuple(np.argwhere(~np.isclose(value, wanted))[0])
+    return recognise(_SAME_SHAPE_SLIPS, lambda slip: np.allclose(value, slip(image, kernel))) or (
+        f"at row {row}, column {column}, channel {channel} it should be {wanted[place]:.3f}, "
+        f"yours is {value[place]:.3f}."
     )
 
 
@@ -140,17 +128,15 @@ def _why_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     return f"a map of shape {wanted} must keep its shape; yours came out as {shape}."
 
 
-def _judge_eighth(answer: Any) -> str | None:
+def _judge_eighth(answer: object) -> str | None:
     """The N with 1/N + 1/9 = 1/8; says what another N costs."""
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return f"one number of channels is wanted, this is a {type(answer).__name__}."
-    channels = float(answer)
+    channels = number(answer, "one number of channels")
     if abs(channels - 72) < 1e-6:
         return None
     if channels == 8:
         return "with 8 channels 1/N alone is an eighth: the 1/9 of the pointwise half comes on top."
     if channels == 1 / 8:
-        return "that is the share; the question is which N has it."
+        return "that is the fraction; the question is which N has it."
     if channels <= 0 or channels != int(channels):
         return f"{channels:g} channels cannot be built: a whole number above zero is wanted."
     times = 1 / cost.separable_ratio(int(channels))
@@ -173,11 +159,21 @@ EXERCISES = {
     ),
     "depthwise": Exercise(
         judge=_judge_depthwise,
+        function="my_depthwise",
+        unanswered="your function returns ...; put the filtered map there.",
+        raises=(
+            (
+                ValueError,
+                "your function raised a ValueError. Do its shapes fit? np.pad pads channels too, "
+                "unless it is told ((1, 1), (1, 1), (0, 0)).",
+            ),
+        ),
         praise="nine products for each channel of each cell, and no channel sees another.",
         right=(_loop, lambda a, k: _loop(a, k).astype(np.float32).tolist()),
         wrong=(
             (3.2, "without brackets"),
             (lambda a, k: ..., "returns ..."),
+            (lambda a, k: np.pad(a, 1) * k[1, 1], "np.pad pads channels too"),
             (lambda a, k: _loop(a, k)[1:-1, 1:-1], "pad the map"),
             (lambda a, k: _loop(a, k).sum(-1), "one map came out"),
             (lambda a, k: _loop(a, k)[..., None] * np.ones(4), "one axis too many"),

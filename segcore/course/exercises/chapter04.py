@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from segcore.course.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, number, recognise, side
 
 Count = Callable[[int, int, int], Any]
 
@@ -14,7 +14,7 @@ CASES = ((160, 160, 6), (160, 320, 6), (32, 16, 1))
 CHANNELS = 16  # of the small input on which a reader's block is tried
 
 
-def _judge_shortcuts(answer: Any) -> str | None:
+def _judge_shortcuts(answer: object) -> str | None:
     """Ten of the seventeen blocks add their input: all repeats but the first of each row."""
     slips = {
         17: "17 is all of them: a block that changes the shape has nothing to add its input to.",
@@ -23,11 +23,11 @@ def _judge_shortcuts(answer: Any) -> str | None:
         7: "7 blocks cannot add their input, one for each row; the question is about the others.",
         6: "6 rows repeat or widen; count blocks, not rows: a row has n of them.",
     }
-    first = expect_number(answer, 10, 0)
-    if first is None or isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return first
+    value = number(answer)
+    if value == 10:
+        return None
     hint = "Go through the rows: which of the n repeats keep stride and channels?"
-    return slips.get(int(answer), f"{first} {hint}")
+    return recognise(slips.items(), lambda slip: value == slip) or f"{side(value, 10)} {hint}"
 
 
 def _count(
@@ -67,46 +67,38 @@ _COUNT_SLIPS: tuple[tuple[Count, str], ...] = (
 )
 
 
-def _judge_parameters(function: Any) -> str | None:
+def _judge_parameters(function: Count) -> str | None:
     """Runs the reader's `function` on three blocks; recognises seven slips."""
-    if not callable(function):
-        return "hand over the function itself, parameters, without brackets behind it."
-    answers = [function(*case) for case in CASES]
-    if any(answer is ... for answer in answers):
-        return "replace the ... behind return, and run the cell again."
-    if answers == [_count(*case) for case in CASES]:
+    answers = [number(function(*case), "one number for each block") for case in CASES]
+    wrong = [i for i, case in enumerate(CASES) if answers[i] != _count(*case)]
+    if not wrong:
         return None
-    for slip, sentence in _COUNT_SLIPS:
-        if answers[0] == slip(*CASES[0]):
-            return sentence
-    for case, answer in zip(CASES, answers, strict=True):
-        if answer == _count(*case):
-            continue
-        if case[2] == 1:
-            return (
-                "right for t = 6; with t = 1 there is nothing to widen, so the first 1×1 is gone."
-            )
-        shown = "before {}, after {}, expansion {}".format(*case)
-        return f"for {shown} the block has {_count(*case):,}; you say {answer:,}."
-    return None
+    slip = recognise(_COUNT_SLIPS, lambda slip: answers[0] == slip(*CASES[0]))
+    if slip and wrong[0] == 0:
+        return slip
+    case, answer = CASES[wrong[0]], answers[wrong[0]]
+    if case[2] == 1:
+        return "right for t = 6; with t = 1 there is nothing to widen, so the first 1×1 is gone."
+    shown = "before {}, after {}, expansion {}".format(*case)
+    return f"for {shown} the block has {_count(*case):,}; you say {answer:,.0f}."
 
 
-def _judge_block(function: Any) -> str | None:
+def _judge_block(function: Callable[[Any], Any]) -> str | None:
     """Builds the reader's block on a small input and looks at its layers, then at its numbers."""
-    if not callable(function):
-        return "hand over the function itself, my_block, without brackets behind it."
     from segcore._keras import keras
 
     x = keras.Input((8, 8, CHANNELS))
     y = function(x)
-    if y is ...:
-        return "replace the ... behind return, and run the cell again."
-    if y is None:
-        return "your function returns nothing; give back the sum."
+    if not isinstance(y, keras.KerasTensor):
+        return f"the block's output is wanted, x + ..., a Keras tensor; this is a {_kind(y)}."
     if tuple(y.shape) != (None, 8, 8, CHANNELS):
         return f"(8, 8, {CHANNELS}) goes in and must come out; yours gives {tuple(y.shape[1:])}."
     model = keras.Model(x, y)
     return _why_layers(model) or _why_numbers(model)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def _why_layers(model: Any) -> str | None:
@@ -203,6 +195,7 @@ EXERCISES = {
     ),
     "parameters": Exercise(
         judge=_judge_parameters,
+        function="parameters",
         praise="nearly all of them sit in the two 1×1 convolutions.",
         right=(_count, lambda b, a, t: float(_count(b, a, t))),
         wrong=(
@@ -219,12 +212,14 @@ EXERCISES = {
     ),
     "block": Exercise(
         judge=_judge_block,
+        function="my_block",
         praise="it gives the library's own numbers under the same weights.",
         right=(_a_block, lambda x: _parts()[0].inverted_residual(x, 16, 6, 1, 1, "block")),
         wrong=(
             (3, "without brackets"),
             (lambda x: ..., "behind return"),
             (lambda x: None, "returns nothing"),
+            (lambda x: 3, "this is a int"),
             (lambda x: _a_block(x)[:, ::2], "must come out"),
             (lambda x: x * 1.0, "not added back"),
             (lambda x: x + _parts()[0].convolution(x, 16, "a", None), "no DepthwiseConv2D"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from segcore.course.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, Wrong, number, recognise, side
 
 LAYERS = ((2, 1), (2, 1), (1, 2), (1, 4))  # (stride, rate) of four 3×3 convolutions
 MAPS = (7, 17, 33)
@@ -62,15 +61,13 @@ _REACH_SLIPS = (
 )
 
 
-def _judge_reach(answer: Any) -> str | None:
+def _judge_reach(answer: object) -> str | None:
     """55 pixels, with a sentence for each slip that gives another whole number."""
-    verdict = expect_number(answer, _reach(), 0)
-    if verdict is None or not hasattr(answer, "__float__") or isinstance(answer, bool):
-        return verdict
-    for value, sentence in _REACH_SLIPS:
-        if float(answer) == value:
-            return sentence
-    return f"{verdict} Start at 1 and add 2 · rate · (product of the strides in front) a layer."
+    value = number(answer)
+    if value == _reach():
+        return None
+    hint = "Start at 1 and add 2 · rate · (product of the strides in front) a layer."
+    return recognise(_REACH_SLIPS, lambda slip: value == slip) or f"{side(value, _reach())} {hint}"
 
 
 _RATE_SLIPS: tuple[tuple[Count, str], ...] = (
@@ -97,30 +94,25 @@ _RATE_SLIPS: tuple[tuple[Count, str], ...] = (
 )
 
 
-def _whole(function: Any, inputs: tuple[int, ...]) -> tuple[list[int], str | None]:
-    """What `function` returns for `inputs`; the sentence is None when all are whole numbers."""
-    if not callable(function):
-        return [], "hand over the function itself, without brackets behind it."
-    answers = [function(value) for value in inputs]
-    if any(answer is ... for answer in answers):
-        return [], "replace the ... behind return, and run the cell again."
+def _whole(function: Count, inputs: tuple[int, ...]) -> list[int]:
+    """What `function` returns for `inputs`. Raises Wrong unless all are whole numbers."""
+    answers = [number(function(value), "one number for each map") for value in inputs]
     for value, answer in zip(inputs, answers, strict=True):
-        if isinstance(answer, bool) or not isinstance(answer, Integral):
-            return [], f"whole numbers are wanted; for {value} yours is {answer!r}."
-    return [int(answer) for answer in answers], None
+        if not answer.is_integer():
+            raise Wrong(f"whole numbers are wanted; for {value} yours is {answer}.")
+    return [int(answer) for answer in answers]
 
 
-def _judge_rate(function: Any) -> str | None:
+def _judge_rate(function: Count) -> str | None:
     """cells - 1: from the first cell to the last."""
-    answers, sentence = _whole(function, MAPS)
-    if sentence or answers == [n - 1 for n in MAPS]:
-        return sentence
-    for slip, words in _RATE_SLIPS:
-        if answers == [slip(n) for n in MAPS]:
-            return words
+    answers = _whole(function, MAPS)
+    if answers == [n - 1 for n in MAPS]:
+        return None
     wrong = next(i for i, n in enumerate(MAPS) if answers[i] != n - 1)
-    side = "dead" if answers[wrong] > MAPS[wrong] - 1 else "alive, but not the last one"
-    return f"on a map of {MAPS[wrong]} cells rate {answers[wrong]} is {side}."
+    state = "dead" if answers[wrong] > MAPS[wrong] - 1 else "alive, but not the last one"
+    return recognise(_RATE_SLIPS, lambda slip: answers == [slip(n) for n in MAPS]) or (
+        f"on a map of {MAPS[wrong]} cells rate {answers[wrong]} is {state}."
+    )
 
 
 _CROP_SLIPS: tuple[tuple[Count, str], ...] = (
@@ -147,20 +139,18 @@ _CROP_SLIPS: tuple[tuple[Count, str], ...] = (
 )
 
 
-def _judge_crop(function: Any) -> str | None:
+def _judge_crop(function: Count) -> str | None:
     """(factor - 1)/2 rounded down or up, a whole number for every factor."""
-    answers, sentence = _whole(function, FACTORS)
-    if sentence and callable(function) and all(function(k) == (k - 1) / 2 for k in FACTORS):
+    exact = [number(function(k), "one number for each factor") for k in FACTORS]
+    if exact == [(k - 1) / 2 for k in FACTORS]:
         return "exact, but rows are whole: round (factor - 1) / 2 down with //."
-    if sentence:
-        return sentence
+    answers = _whole(function, FACTORS)
     if all(abs(a - (k - 1) / 2) <= 0.5 for a, k in zip(answers, FACTORS, strict=True)):
         return None
-    for slip, words in _CROP_SLIPS:
-        if answers == [slip(k) for k in FACTORS]:
-            return words
     off = next(i for i, k in enumerate(FACTORS) if abs(answers[i] - (k - 1) / 2) > 0.5)
-    return f"for factor {FACTORS[off]} you cut off {answers[off]}: more than half a pixel off."
+    return recognise(_CROP_SLIPS, lambda slip: answers == [slip(k) for k in FACTORS]) or (
+        f"for factor {FACTORS[off]} you cut off {answers[off]}: more than half a pixel off."
+    )
 
 
 EXERCISES = {
@@ -177,12 +167,14 @@ EXERCISES = {
     ),
     "rate": Exercise(
         judge=_judge_rate,
+        function="",
         praise="at n - 1 only the cells on the rim still reach one another; beyond it, none do.",
-        right=(lambda n: n - 1, lambda n: np.int64(n - 1)),
+        right=(lambda n: n - 1, lambda n: np.int64(n - 1), lambda n: n - 1.0),
         wrong=(
             (16, "without brackets"),
             (lambda n: ..., "behind return"),
-            (lambda n: (n - 1) / 2, "for 7 yours is 3.0"),
+            (lambda n: n / 2, "for 7 yours is 3.5"),
+            (lambda n: str(n - 1), "this is a str"),
             *((slip, sentence[:30]) for slip, sentence in _RATE_SLIPS),
             (lambda n: 6, "on a map of 17 cells rate 6 is alive"),
             (lambda n: 2 * n, "on a map of 7 cells rate 14 is dead"),
@@ -190,6 +182,7 @@ EXERCISES = {
     ),
     "crop": Exercise(
         judge=_judge_crop,
+        function="",
         praise="exact for odd factors, half a pixel off for even ones. Behind, factor - 1 less it.",
         right=(lambda k: (k - 1) // 2, lambda k: k // 2, lambda k: np.int64((k - 1) // 2)),
         wrong=(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import metrics
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, recognise
 from segcore.data import toy, voc
 
 SIZES = (65, 96, 17, 160)  # the tap's side and channels, then the encoder's, at 257 and half width
@@ -34,21 +34,21 @@ _WRONG_SIZES = (
 )
 
 
-def _judge_sizes(answer: Any) -> str | None:
+def _judge_sizes(answer: object) -> str | None:
     """Four integers, nested or not; names the first one that is off."""
-    values = [int(value) for value in np.ravel(np.asarray(answer, dtype=object))]
+    values = array(answer, "four numbers, side and channels of two maps,").ravel().tolist()
     if len(values) != 4:
         return f"four numbers are wanted, side and channels of two maps; here are {len(values)}."
     if values == list(SIZES):
         return None
     if values == [65, 17, 96, 160] or values == [96, 65, 160, 17]:
         return "the numbers are right, their order is not: side, channels, side, channels."
-    for place, value, sentence in _WRONG_SIZES:
-        if values[place] == value:
-            return sentence
+    slips = tuple(((place, value), sentence) for place, value, sentence in _WRONG_SIZES)
     place = next(i for i, (a, b) in enumerate(zip(values, SIZES, strict=True)) if a != b)
     name = ("tap's side", "tap's channels", "encoder's side", "encoder's channels")[place]
-    return f"the {name} {'are' if place % 2 else 'is'} not {values[place]}."
+    return recognise(slips, lambda slip: values[slip[0]] == slip[1]) or (
+        f"the {name} {'are' if place % 2 else 'is'} not {values[place]:g}."
+    )
 
 
 @functools.cache
@@ -111,7 +111,7 @@ _SLIPS: tuple[tuple[Score, str], ...] = (
     ),
     (
         lambda y, p, w: 100 * metrics.boundary_iou(y, p, w),
-        "right, but in percent: return shares from 0 to 1.",
+        "right, but in percent: return fractions from 0 to 1.",
     ),
     (
         lambda y, p, w: metrics.boundary_iou(y, p, 2 * w),
@@ -124,23 +124,17 @@ _SLIPS: tuple[tuple[Score, str], ...] = (
 )
 
 
-def _judge_band(function: Any) -> str | None:
+def _judge_band(function: Score) -> str | None:
     """Runs the reader's `function` on one scene at two widths; recognises nine slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
     labels, prediction = _case()
     with np.errstate(all="ignore"):
-        returned = [function(labels.copy(), prediction.copy(), width) for width in WIDTHS]
-        if any(value is ... for value in returned):
-            return "replace the ... behind return, and run the cell again."
-        answers = [np.asarray(value, dtype=float) for value in returned]
+        answers = [array(function(labels.copy(), prediction.copy(), width)) for width in WIDTHS]
         if answers[0].shape != (voc.NUM_CLASSES,):
             return f"one IoU for each of 21 classes is wanted; yours has shape {answers[0].shape}."
         if _same(answers, metrics.boundary_iou):
             return None
-        for slip, sentence in _SLIPS:
-            if _same(answers, slip):
-                return sentence
+        if slip := recognise(_SLIPS, lambda slip: _same(answers, slip)):
+            return slip
     truth = metrics.boundary_iou(labels, prediction, WIDTHS[0])
     if np.allclose(np.nan_to_num(answers[0]), np.nan_to_num(truth)):
         return "a class without a labelled pixel in the band has no IoU: give it np.nan, not 0."
@@ -172,6 +166,7 @@ EXERCISES = {
     ),
     "band": Exercise(
         judge=_judge_band,
+        function="",
         praise="the easy inside no longer hides the edges.",
         right=(metrics.boundary_iou, lambda y, p, w: metrics.boundary_iou(y, p, w).tolist()),
         wrong=(

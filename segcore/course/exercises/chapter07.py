@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, number, recognise
 from segcore.data.voc import VOID
 
 Loss = Callable[[NDArray, NDArray], Any]
@@ -73,20 +73,19 @@ _LOSSES: tuple[tuple[Loss, str], ...] = (
 )
 
 
-def _judge_loss(function: Any) -> str | None:
-    """Runs the reader's `function` on thirty pixels; recognises eight slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
+def _judge_loss(function: Loss) -> str | None:
+    """Runs the reader's `function` on thirty pixels; recognises eight slips.
+
+    log(p + 1e-7), which never meets log 0, is as right as log(p): so the tolerance.
+    """
     p, labels = _case()
-    value = function(p.copy(), labels.copy())
-    if value is ...:
-        return "replace the ... behind return, and run the cell again."
-    if np.ndim(value):
-        return f"one number is wanted; yours has shape {np.shape(value)}: take the mean."
-    for slip, sentence in ((lambda p, y: _surprise(p, y).mean(), None), *_LOSSES):
-        if isclose(float(value), float(slip(p, labels)), rel_tol=1e-6):
-            return sentence
-    return f"{float(_surprise(p, labels).mean()):.4f} was wanted here, yours is {float(value):.4f}."
+    value, wanted = array(function(p.copy(), labels.copy())), float(_surprise(p, labels).mean())
+    if value.ndim:
+        return f"one number is wanted; yours has shape {value.shape}: take the mean."
+    if isclose(value, wanted, rel_tol=1e-4):
+        return None
+    slip = recognise(_LOSSES, lambda slip: isclose(value, slip(p, labels), rel_tol=1e-4))
+    return slip or f"{wanted:.4f} was wanted here, yours is {float(value):.4f}."
 
 
 FINAL, GAMMA = 0.1, 1e-3
@@ -130,20 +129,20 @@ _CLIPS: tuple[tuple[Clip, str], ...] = (
 )
 
 
-def _judge_clip(function: Any) -> str | None:
+def _judge_clip(function: Clip) -> str | None:
     """Runs the reader's `function` on small, middling and huge steps, early and late."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
-    values = [function(adam, t) for adam, t in CASES]
-    if any(value is ... for value in values):
-        return "replace the ... behind return, and run the cell again."
-    for slip, sentence in ((allowed, None), *_CLIPS):
-        if np.allclose(np.asarray(values, float), [slip(a, t) for a, t in CASES], rtol=1e-9):
-            return sentence
-    adam, t = next(
-        c for c, v in zip(CASES, values, strict=True) if not isclose(v, allowed(*c), rel_tol=1e-9)
+    values = [number(function(adam, t), "one step size") for adam, t in CASES]
+
+    def same(rule: Clip) -> bool:
+        return np.allclose(values, [rule(a, t) for a, t in CASES], rtol=1e-6, atol=0)
+
+    if same(allowed):
+        return None
+    apart = [abs(value / allowed(*case) - 1) for value, case in zip(values, CASES, strict=True)]
+    adam, t = CASES[int(np.argmax(apart))]
+    return recognise(_CLIPS, same) or (
+        f"Adam's {adam:g} at step {t:,} should become {allowed(adam, t):.6g}."
     )
-    return f"Adam's {adam:g} at step {t:,} should become {allowed(adam, t):.6g}."
 
 
 def luck(seeds: int) -> float:
@@ -175,25 +174,34 @@ _LUCKS: tuple[tuple[Luck, str], ...] = (
 )
 
 
-def _judge_luck(function: Any) -> str | None:
+def _judge_luck(function: Luck) -> str | None:
     """Runs the reader's `function` on 2, 3 and 5 seeds; recognises five slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
-    values = [function(n) for n in (2, 3, 5)]
-    if any(value is ... for value in values):
-        return "replace the ... behind return, and run the cell again."
-    for slip, sentence in ((luck, None), *_LUCKS):
-        if np.allclose(np.asarray(values, float), [slip(n) for n in (2, 3, 5)], rtol=1e-6):
-            return sentence
-    return f"with one seed each it must be 1, since one is always ahead; yours says {function(1)}."
+    seeds = (1, 2, 3, 5)
+    values = [number(function(n), "one chance") for n in seeds]
+
+    def same(rule: Luck) -> bool:
+        return np.allclose(values[1:], [rule(n) for n in seeds[1:]], rtol=1e-6)
+
+    if same(luck):
+        return None
+    if slip := recognise(_LUCKS, same):
+        return slip
+    if not isclose(values[0], 1):
+        return f"with one seed each it must be 1, as one is always ahead; yours says {values[0]}."
+    n, value = next(
+        (n, v) for n, v in zip(seeds, values, strict=True) if not isclose(v, luck(n), rel_tol=1e-6)
+    )
+    return f"with {n} seeds each it is {luck(n):.4g}, yours says {value:.4g}."
 
 
 EXERCISES = {
     "loss": Exercise(
         judge=_judge_loss,
+        function="",
         praise="void neither teaches nor dilutes.",
         right=(
             lambda p, y: _surprise(p, y).mean(),
+            lambda p, y: -np.log(p[y != VOID, y[y != VOID]] + 1e-7).mean(),
             lambda p, y: float(
                 np.mean([-np.log(p[i][y[i]]) for i in np.ndindex(6, 5) if y[i] < 255])
             ),
@@ -208,6 +216,7 @@ EXERCISES = {
     ),
     "clip": Exercise(
         judge=_judge_clip,
+        function="",
         praise="early it is Adam, late it is SGD, and γ says when.",
         right=(allowed, lambda a, t: np.clip(a, _low(t), _high(t))),
         wrong=(
@@ -219,6 +228,7 @@ EXERCISES = {
     ),
     "luck": Exercise(
         judge=_judge_luck,
+        function="",
         praise="with two seeds each luck wins one time in three, with three one time in ten.",
         right=(luck, lambda n: 2.0 / comb(2 * n, n)),
         wrong=(
@@ -226,6 +236,7 @@ EXERCISES = {
             (lambda n: ..., "behind return"),
             *((slip, sentence[:30]) for slip, sentence in _LUCKS),
             (lambda n: 0.5, "with one seed each"),
+            (lambda n: 1 / n, "with 2 seeds each it is 0.3333, yours says 0.5"),
         ),
     ),
 }

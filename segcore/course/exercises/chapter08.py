@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, number, recognise
 from segcore.export.affine import Affine
 from segcore.quantisation.integers import pointwise
 
@@ -32,20 +32,20 @@ _WRONG_ZEROS = (
 )
 
 
-def _judge_range(answer: Any) -> str | None:
+def _judge_range(answer: object) -> str | None:
     """Scale and zero point of ReLU6's range; names the first one that is off."""
-    values = [float(value) for value in np.ravel(np.asarray(answer, dtype=object))]
+    values = array(answer, "a pair of numbers, (scale, zero point),").ravel().tolist()
     if len(values) != 2:
         return f"two numbers are wanted, (scale, zero point); here are {len(values)}."
     scale, zero = values
     if np.isclose(scale, ZERO) and np.isclose(zero, SCALE, rtol=1e-3):
         return "the numbers are right, their order is not: scale first."
     if not np.isclose(scale, SCALE, rtol=1e-3):
-        known = [text for value, text in _WRONG_SCALES if np.isclose(scale, value, rtol=1e-3)]
-        return known[0] if known else f"the scale is not {scale:.4g}: 6 is cut into how many steps?"
+        known = recognise(_WRONG_SCALES, lambda slip: np.isclose(scale, slip, rtol=1e-3))
+        return known or f"the scale is not {scale:.4g}: 6 is cut into how many steps?"
     if zero != ZERO:
-        known = [text for value, text in _WRONG_ZEROS if zero == value]
-        return known[0] if known else f"the zero point is not {zero:g}: which integer means 0?"
+        known = recognise(_WRONG_ZEROS, lambda slip: zero == slip)
+        return known or f"the zero point is not {zero:g}: which integer means 0?"
     return None
 
 
@@ -93,29 +93,23 @@ _SLIPS: tuple[tuple[Layer, str], ...] = (
 )
 
 
-def _judge_layer(function: Any) -> str | None:
+def _judge_layer(function: Layer) -> str | None:
     """Runs the reader's layer on a small case; recognises six slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
     with np.errstate(all="ignore"):
-        answer = function(*(np.copy(part) if np.ndim(part) else part for part in _case()))
-        if answer is ... or answer is None:
-            return "return the integers of the layer."
-        answer = np.asarray(answer)
+        answer = array(function(*(np.copy(p) if np.ndim(p) else p for p in _case())))
         x, kernel, bias, zx, m, zy = _case()
         truth = pointwise(x, kernel, bias, (Affine(1.0, zx), Affine(m), Affine(1.0, zy)))
         if answer.shape != truth.shape:
             return f"the shape must be {truth.shape}: (H, W, I) @ (I, O); yours is {answer.shape}."
-        off = np.abs(answer.astype(float) - truth)
+        off = np.abs(answer - truth)
         if off.max() <= 1 and (off == 0).mean() > 0.95:
             return None
-        for slip, sentence in _SLIPS:
-            if np.array_equal(answer.astype(np.int8), slip(*_case())):
-                return sentence
+        if slip := recognise(_SLIPS, lambda slip: np.array_equal(answer, slip(*_case()))):
+            return slip
     return f"the first integer of the first pixel is {truth[0, 0, 0]}, yours {answer[0, 0, 0]:g}."
 
 
-def _judge_bias(answer: Any) -> str | None:
+def _judge_bias(answer: object) -> str | None:
     """How many steps the stored bias must rise."""
     wrong = {
         -STEPS: "the channel is too low, so the bias must rise.",
@@ -125,14 +119,11 @@ def _judge_bias(answer: Any) -> str | None:
         0.6: "0.6 is the number itself; the file stores the bias in steps.",
         3: "that divides by 0.2: multiply the two scales once more.",
     }
-    if isinstance(answer, bool) or not hasattr(answer, "__float__"):
-        return f"a single number is wanted, this is a {type(answer).__name__}."
-    if np.isclose(float(answer), STEPS, rtol=0.01):
+    value = number(answer)
+    if np.isclose(value, STEPS, rtol=0.01):
         return None
-    for value, sentence in wrong.items():
-        if np.isclose(float(answer), value, rtol=0.01):
-            return sentence
-    return "too many steps." if float(answer) > STEPS else "too few steps."
+    slip = recognise(wrong.items(), lambda slip: np.isclose(value, slip, rtol=0.01))
+    return slip or ("too many steps." if value > STEPS else "too few steps.")
 
 
 EXERCISES = {
@@ -151,6 +142,8 @@ EXERCISES = {
     ),
     "layer": Exercise(
         judge=_judge_layer,
+        function="",
+        unanswered="return the integers of the layer.",
         praise="integers, but for m; a mean or an enlargement has integer rules of its own.",
         right=(_layer(), lambda *parts: _layer()(*parts).astype(int)),
         wrong=(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise
+from segcore.course.checks import Exercise, array, recognise
 
 Gradient = Callable[[NDArray, NDArray, float, float], Any]
 Fold = Callable[..., tuple[Any, Any]]
@@ -67,22 +67,23 @@ def straight_through(x: NDArray, upstream: NDArray, low: float, high: float) -> 
     return upstream * _inside(x, low, high)
 
 
-def _judge_gradient(function: Any) -> str | None:
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
+def _judge_gradient(function: Gradient) -> str | None:
+    """Runs the reader's `function` on seven values; recognises the usual slips."""
     x, upstream = _case()
-    answer = function(x.copy(), upstream.copy(), LOW, HIGH)
-    if answer is ...:
-        return "replace the ... behind return, and run the cell again."
-    answer = np.asarray(answer, float)
+    answer = array(function(x.copy(), upstream.copy(), LOW, HIGH))
     if answer.shape != x.shape:
         return f"one gradient for each value is wanted, {x.shape}; yours has shape {answer.shape}."
-    if np.allclose(answer, straight_through(x, upstream, LOW, HIGH)):
+    wanted = straight_through(x, upstream, LOW, HIGH)
+    if np.allclose(answer, wanted):
         return None
-    for slip, sentence in _GRADIENTS:
-        if np.allclose(answer, slip(x, upstream, LOW, HIGH)):
-            return sentence
-    return f"for x = {x[2]} inside the range, {upstream[2]} comes in and {answer[2]:.3g} goes out."
+    i = int(np.argmin(np.isclose(answer, wanted)))  # the first that is off
+    place = "inside" if _inside(x, LOW, HIGH)[i] else "outside"
+    return recognise(
+        _GRADIENTS, lambda slip: np.allclose(answer, slip(x, upstream, LOW, HIGH))
+    ) or (
+        f"for x = {x[i]} {place} the range, {upstream[i]} comes in and {answer[i]:.3g} goes out; "
+        f"it should be {wanted[i]:.3g}."
+    )
 
 
 def fold(
@@ -135,32 +136,32 @@ _FOLDS: tuple[tuple[Fold, str], ...] = (
 )
 
 
-def _judge_fold(function: Any) -> str | None:
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
+def _judge_fold(function: Fold) -> str | None:
+    """Runs the reader's `function` on a small kernel; recognises the usual slips."""
     case = _numbers()
     returned = function(*case)
-    if returned is ... or (isinstance(returned, tuple) and any(part is ... for part in returned)):
-        return "replace the ... behind return, and run the cell again."
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         return "two things are wanted: the new kernel, and the bias."
-    answer = [np.asarray(part, float) for part in returned]
+    answer = [array(part) for part in returned]
     if [part.shape for part in answer] != [case[0].shape, case[1].shape]:
-        return (
-            f"shapes {case[0].shape} and {case[1].shape} are wanted, not "
-            + " and ".join(str(part.shape) for part in answer)
-            + "."
-        )
-    for slip, sentence in ((fold, None), *_FOLDS):
-        if all(np.allclose(a, b) for a, b in zip(answer, slip(*case), strict=True)):
-            return sentence
+        shapes = " and ".join(str(part.shape) for part in answer)
+        return f"shapes {case[0].shape} and {case[1].shape} are wanted, not {shapes}."
+
+    def same(rule: Fold) -> bool:
+        return all(np.allclose(a, b) for a, b in zip(answer, rule(*case), strict=True))
+
+    if same(fold):
+        return None
     part = "kernel" if not np.allclose(answer[0], fold(*case)[0]) else "bias"
-    return f"the {part} is off; write (w·x - μ)·γ/√(σ² + ε) + β and sort it by x."
+    return recognise(_FOLDS, same) or (
+        f"the {part} is off; write (w·x - μ)·γ/√(σ² + ε) + β and sort it by x."
+    )
 
 
 EXERCISES = {
     "gradient": Exercise(
         judge=_judge_gradient,
+        function="",
         praise="that is the whole straight-through estimator.",
         right=(straight_through, lambda x, g, low, high: np.where((x < low) | (x > high), 0, g)),
         wrong=(
@@ -169,10 +170,13 @@ EXERCISES = {
             (lambda x, g, low, high: float(g.sum()), "one gradient for each"),
             *((slip, sentence[:40]) for slip, sentence in _GRADIENTS),
             (lambda x, g, low, high: 2 * g, "goes out"),
+            (lambda x, g, low, high: g * (x >= low), "x = 0.8 outside the range"),
+            (lambda x, g, low, high: g * (x <= high), "x = -2.0 outside the range"),
         ),
     ),
     "fold": Exercise(
         judge=_judge_fold,
+        function="",
         praise="one layer less to run, and the rounding now sees the kernel that counts.",
         right=(fold, lambda *case: list(fold(*case))),
         wrong=(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segcore.course.checks import Exercise, expect_number
+from segcore.course.checks import Exercise, array, number, recognise, side
 from segcore.data.images import letterbox
 
 Report = Callable[[Any, float], Any]
@@ -84,30 +84,24 @@ _REPORT_SLIPS: tuple[tuple[Report, str], ...] = (
 )
 
 
-def _judge_report(function: Any) -> str | None:
+def _judge_report(function: Report) -> str | None:
     """Runs the reader's function on 10, 12 and 13 frames; recognises the usual slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
-    answer = function(_times(), 33.0)
-    if answer is ...:
-        return "your function returns ...; put p50, p90 and the share of late frames there."
-    values = np.asarray(answer, dtype=float).ravel()
+    values = array(function(_times(), 33.0)).ravel()
     if values.shape != (3,):
         return f"three numbers are wanted, p50, p90 and a share; yours are {values.size}."
     if np.allclose(values, _right_report(_times(), 33.0)):
         return _judge_more(function)
-    for slip, sentence in _REPORT_SLIPS:
-        if np.allclose(values, slip(_times(), 33.0)):
-            return sentence
     wanted = _right_report(_times(), 33.0)
-    return f"for {_times()} and a budget of 33 it is {wanted}; yours is {tuple(values.tolist())}."
+    return recognise(_REPORT_SLIPS, lambda slip: np.allclose(values, slip(_times(), 33.0))) or (
+        f"for {_times()} and a budget of 33 it is {wanted}; yours is {tuple(values.tolist())}."
+    )
 
 
 def _judge_more(function: Report) -> str | None:
     """Where a rank is no whole number: None, or what a function right for ten frames missed."""
     for times in _more_times():
         wanted = _right_report(times, 33.0)
-        values = np.asarray(function(times, 33.0), dtype=float).ravel()
+        values = array(function(times, 33.0)).ravel()
         if values.shape != (3,) or not np.allclose(values, wanted):
             found = tuple(np.round(values, 2).tolist())
             return (
@@ -137,15 +131,13 @@ _SPEEDUP_SLIPS = (
 )
 
 
-def _judge_speedup(answer: Any) -> str | None:
+def _judge_speedup(answer: object) -> str | None:
     """1.67, with a sentence for each slip that gives another number."""
-    verdict = expect_number(answer, _speedup(), 0.04)
-    if verdict is None or not hasattr(answer, "__float__") or isinstance(answer, bool):
-        return verdict
-    for value, sentence in _SPEEDUP_SLIPS:
-        if abs(float(answer) - value) < 0.005:
-            return sentence
-    return f"{verdict} Add up a frame before and after, and divide."
+    value = number(answer)
+    if abs(value - _speedup()) <= 0.04:
+        return None
+    slip = recognise(_SPEEDUP_SLIPS, lambda slip: abs(value - slip) < 0.005)
+    return slip or f"{side(value, _speedup())} Add up a frame before and after, and divide."
 
 
 def _frame() -> NDArray[np.uint8]:
@@ -197,30 +189,27 @@ _INPUT_SLIPS: tuple[tuple[Callable[[NDArray], NDArray], str], ...] = (
 )
 
 
-def _judge_input(function: Any) -> str | None:
+def _judge_input(function: Callable[[NDArray], Any]) -> str | None:
     """Runs the reader's function on a small frame; recognises the usual slips."""
-    if not callable(function):
-        return "hand over the function itself, without brackets behind it."
-    answer = function(_frame())
-    if answer is ...:
-        return "your function returns ...; put the network's input there."
-    found, wanted = np.asarray(answer), _right_input(_frame())
+    answer, wanted = function(_frame()), _right_input(_frame())
+    found = array(answer)
     if found.shape == wanted.shape[1:]:
         return "one picture is a batch of one: a first axis of length 1 is missing, box[None]."
     if found.shape != wanted.shape:
         return f"the shape is {found.shape}; the network takes {wanted.shape}."
     if np.allclose(found, wanted, atol=1e-5):
-        kind = found.dtype
+        kind = np.asarray(answer).dtype
         return None if kind == np.float32 else f"right values as {kind}; the file takes float32."
-    for slip, sentence in _INPUT_SLIPS:
-        if np.allclose(found, slip(_frame()), atol=1e-4):
-            return sentence
-    return f"values differ by up to {np.abs(found - wanted).max():.2f}; go through the steps anew."
+    slip = recognise(_INPUT_SLIPS, lambda slip: np.allclose(found, slip(_frame()), atol=1e-4))
+    off = np.abs(found - wanted).max()
+    return slip or f"values differ by up to {off:.2f}; go through the steps anew."
 
 
 EXERCISES = {
     "report": Exercise(
         judge=_judge_report,
+        function="",
+        unanswered="your function returns ...; put p50, p90 and the share of late frames there.",
         praise="half took 27 or less, nine of ten took 70 or less, and two were late.",
         right=(_right_report, lambda t, b: np.array(_right_report(t, b))),
         wrong=(
@@ -247,6 +236,8 @@ EXERCISES = {
     ),
     "input": Exercise(
         judge=_judge_input,
+        function="",
+        unanswered="your function returns ...; put the network's input there.",
         praise="red first, opacity gone, letterboxed, -1 to 1, a batch of one, float32.",
         right=(_right_input, lambda f: _right_input(f).copy()),
         wrong=(
