@@ -104,9 +104,14 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     scale = size / max(H, W)
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
     box = np.full((size, size, 3), PAD, np.uint8)
-    # Pillow scales rows first, then columns: strips of rows give the same bytes as the whole.
-    wide = np.concatenate([_scale(image[rows], w=w) for rows in strips(image.shape)])
-    box[:h, :w] = _scale(wide, h=h)
+    # Strips give the same bytes as the whole when the steps come in Pillow's order: rows are made
+    # narrow first, but Pillow 13 begins with the columns of what is more than twice as tall.
+    if H <= 2 * W:
+        narrow = np.concatenate([_scale(image[rows], w=w) for rows in strips((H, W))])
+        box[:h, :w] = _scale(narrow, h=h)
+    else:
+        low = [_scale(image[:, columns], h=h) for columns in strips((W, H))]
+        box[:h, :w] = _scale(np.concatenate(low, axis=1), w=w)
     return box, (h, w)
 
 

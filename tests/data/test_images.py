@@ -134,6 +134,18 @@ def test_letterbox_keeps_proportions_and_pads_below(photo):
     assert (box[49:] == PAD).all() and box[:49].std() > 5
 
 
+@pytest.mark.parametrize("shape", [(70, 30), (60, 80), (1000, 200), (200, 1000), (61, 30)])
+def test_letterbox_in_strips_gives_the_bytes_of_pillows_two_steps(shape, monkeypatch):
+    monkeypatch.setattr("segcore.data.images.STRIP", 1000)
+    photo = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    box, (h, w) = letterbox(photo, 33)
+    steps = [(shape[1], h), (w, h)] if shape[0] > 2 * shape[1] else [(w, shape[0]), (w, h)]
+    picture = Image.fromarray(photo)
+    for size in steps:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(box[:h, :w], picture)
+
+
 def test_letterbox_of_a_single_row():
     box, content = letterbox(np.zeros((1, 90, 3), np.uint8), 33)
     assert content == (1, 33) and (box[1:] == PAD).all()
