@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,18 @@ def test_internal_links_lead_somewhere(name):
         if target.fragment and path.suffix == ".html":
             there = soup(path.relative_to(HTML.resolve()).as_posix())
             assert there.find(id=unquote(target.fragment)), link["href"]
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page.startswith("chapters/")])
+def test_chapter_opens_in_colab_and_is_edited_as_markdown(name):
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    links = [link["href"] for link in soup(name).find_all("a", href=True)]
+    colab = address.replace("https://github.com/", "https://colab.research.google.com/github/")
+    chapter = name.removesuffix(".html")
+    opened = next(link for link in links if "colab.research.google.com" in link)
+    assert opened == f"{colab}/blob/main/{chapter}.ipynb"
+    edited = next(link for link in links if "/edit/" in link)
+    assert edited == f"{address}/edit/main/{chapter}.md"
 
 
 def test_no_key_is_left_in_a_page():

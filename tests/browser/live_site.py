@@ -18,8 +18,16 @@ from segcore.inference.segmenter import load
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVE = ROOT / "_build" / "html" / "book" / "live"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FAKE = "--use-fake-device-for-media-stream"
 SECONDS = 60
 MASK = """() => {
   const { ids, width, height } = live.result;
@@ -33,9 +41,7 @@ MASK = """() => {
 
 def launch(browser: Browser, *flags: str) -> Browser:
     """Another Chromium beside `browser`, with `flags`: cameras are chosen when it starts."""
-    return browser.browser_type.launch(
-        executable_path=find_chromium.find(), args=[*FLAGS, *QUIET, *flags]
-    )
+    return browser.browser_type.launch(executable_path=find_chromium.find(), args=[*FLAGS, *flags])
 
 
 def photos() -> list[np.ndarray]:
@@ -75,6 +81,11 @@ def until(page: Page, expression: str, seconds: float = SECONDS) -> Any:
             return value
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {expression}; {page.inner_text('#status')}")
+
+
+def settle(page: Page) -> None:
+    """Waits for the theme's fade: a colour measured half-way is nobody's colour."""
+    page.wait_for_function("document.getAnimations().every(a => a.playState !== 'running')")
 
 
 def start(page: Page, url: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from live_site import mask, picture, pythons_mask, sample, seen, status_begins, until
 from PIL import Image
 
-FAKE = "--use-fake-device-for-media-stream"
+MAY = ["camera", "clipboard-read", "clipboard-write"]
 POLICY = "Content Security Policy"
 TOLD = """addEventListener("securitypolicyviolation",
   (event) => told(`blocked by ${event.effectiveDirective}`), { once: true });"""
@@ -24,7 +24,6 @@ BEACON = f"""(address) => new Promise((told) => {{
   picture.onload = picture.onerror = () => setTimeout(told, 500, "sent");
   picture.src = address;
 }})"""
-GRANT = "--use-fake-ui-for-media-stream"
 NAME_AT = """(() => {
   const { left, top } = document.querySelector("#names span").style;
   return [parseFloat(left), parseFloat(top)];
@@ -38,36 +37,34 @@ def url(book_url):
 
 
 @pytest.fixture(scope="module")
-def filming(browser, tmp_path_factory):
-    """A browser whose camera sees a cat, an astronaut and a motorbike in turn."""
-    film = live_site.write_film(tmp_path_factory.mktemp("film") / "film.y4m")
-    chromium = live_site.launch(browser, FAKE, GRANT, f"--use-file-for-fake-video-capture={film}")
-    yield chromium
-    chromium.close()
+def profile(browser):
+    """A visitor who lets pages use the camera and comes again: the service worker is there."""
+    context = browser.new_context(permissions=MAY)
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def visit(filming, url):
-    """`visit()` → the live page, ready, in a new profile.
+def visit(profile, url):
+    """`visit()` → the live page, ready, in the shared profile or in the `context` given.
 
     Afterwards: no request went elsewhere, and the console holds only what was `expected`.
     """
     visits = []
 
-    def opened(browser=filming, expected="nothing", **options):
-        context = browser.new_context(**options)
-        requests, complaints = [], []
-        context.on("request", lambda request: requests.append(request.url))
-        context.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
-        context.on("weberror", lambda error: complaints.append(f"error: {error.error}"))
-        visits.append((context, requests, complaints, expected))
+    def opened(context=profile, expected="nothing"):
         page = context.new_page()
+        requests, complaints = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        visits.append((page, requests, complaints, expected))
         live_site.start(page, url)
         return page
 
     yield opened
-    for context, requests, complaints, expected in visits:
-        context.close()
+    for page, requests, complaints, expected in visits:
+        page.close()
         away = [address for address in requests if not local(address, url)]
         assert set(away) <= {elsewhere(url)} if expected == POLICY else away == []
         assert [text for text in complaints if expected not in text] == []
@@ -168,9 +165,9 @@ def test_all_networks_share_four_threads(visit):
 
 
 def test_camera_is_switched(browser, visit):
-    two = live_site.launch(browser, f"{FAKE}=device-count=2", GRANT)
+    two = live_site.launch(browser, f"{live_site.FAKE}=device-count=2")
     device = "document.querySelector('#video').srcObject.getVideoTracks()[0].getSettings().deviceId"
-    page = visit(two)
+    page = visit(two.new_context(permissions=MAY))
     page.click("#camera")
     until(page, "live.result && !document.querySelector('#other').disabled")
     first = page.evaluate(device)
@@ -180,12 +177,12 @@ def test_camera_is_switched(browser, visit):
     until(page, "live.result")
     page.click("#other")
     assert until(page, f"{device} !== '{second}' && {device}") == first
-    page.context.close()
+    page.close()
     two.close()
 
 
-def test_without_a_network_it_still_segments(visit):
-    page = visit()
+def test_without_a_network_it_still_segments(visit, browser):
+    page = visit(browser.new_context())
     until(page, "document.querySelector('#offline').textContent.startsWith('Kept')")
     page.context.set_offline(True)
     for address in (page.url, page.url + "index.html"):
@@ -195,7 +192,7 @@ def test_without_a_network_it_still_segments(visit):
         assert seen(page) == {"person"}
     page.get_by_label("float16").check(force=True)
     until(page, status_begins("The float16 network"))
-    page.context.set_offline(False)
+    page.context.close()
 
 
 def test_nothing_can_leave_even_if_it_wanted(visit, url):
@@ -251,7 +248,7 @@ def test_own_photo_is_segmented_and_another_file_explained(visit):
 
 
 def test_measuring_gives_thirty_runs_and_text(visit):
-    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = visit()
     sample(page, "Coffee")
     page.click("#measure")
     until(page, status_begins("30 runs"))

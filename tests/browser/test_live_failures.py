@@ -7,7 +7,10 @@ import live_site
 import pytest
 from live_site import sample, seen, status_begins, until
 
-FAKE = "--use-fake-device-for-media-stream"
+# As in a private window. Where registering only never ends, the page waits for seconds.
+NO_WORKER = """
+navigator.serviceWorker.register = async () => { throw new DOMException("no", "SecurityError"); };
+"""
 REFUSE = """
 navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", "NAME"); };
 """
@@ -19,15 +22,19 @@ def url(book_url):
 
 
 @pytest.fixture
-def page(browser):
+def context(browser):
     context = browser.new_context(service_workers="block")
-    yield context.new_page()
+    yield context
     context.close()
 
 
-def test_denied_camera_is_explained(browser, url):
-    denying = live_site.launch(browser, FAKE, "--use-fake-ui-for-media-stream=deny")
-    page = denying.new_page()
+@pytest.fixture
+def page(context):
+    context.add_init_script(NO_WORKER)
+    return context.new_page()
+
+
+def test_denied_camera_is_explained(page, url):
     live_site.start(page, url)
     page.click("#camera")
     until(page, status_begins("This page may not use the camera."))
@@ -36,7 +43,6 @@ def test_denied_camera_is_explained(browser, url):
     assert page.inner_text("#camera") == "Camera"
     sample(page, "Cat")
     assert seen(page) == {"cat"}
-    denying.close()
 
 
 def test_runtime_from_the_cdn_where_it_could_not_be_vendored(page, url):
@@ -86,7 +92,8 @@ def test_insecure_address_is_explained(page, url):
     until(page, status_begins("Browsers give the camera only to secure pages"))
 
 
-def test_without_service_worker_one_thread_and_the_reason(page, url):
+def test_without_service_worker_one_thread_and_the_reason(context, url):
+    page = context.new_page()
     live_site.start(page, url)
     assert not page.evaluate("crossOriginIsolated")
     assert "not cross-origin isolated" in page.inner_text("#why")
@@ -125,9 +132,8 @@ def test_missing_file_is_named_with_what_to_do(page, url, missing):
     assert page.is_disabled("#camera")
 
 
-def test_camera_that_goes_away_is_noticed(browser, url):
-    granting = live_site.launch(browser, FAKE, "--use-fake-ui-for-media-stream")
-    page = granting.new_page()
+def test_camera_that_goes_away_is_noticed(page, url):
+    page.context.grant_permissions(["camera"])
     live_site.start(page, url)
     page.click("#camera")
     until(page, "live.result")
@@ -137,4 +143,3 @@ def test_camera_that_goes_away_is_noticed(browser, url):
     )
     until(page, status_begins("The camera was switched off or unplugged."))
     assert page.inner_text("#camera") == "Camera"
-    granting.close()
