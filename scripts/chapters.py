@@ -143,7 +143,7 @@ def prepare_code(cell: NotebookNode, where: str) -> None:
 
 
 def repository() -> str:
-    """The repository's address, which stands in _config.yml and nowhere else."""
+    """The repository's address, as _config.yml has it."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     return config["repository"]["url"]
 
