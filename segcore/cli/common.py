@@ -71,7 +71,11 @@ def open_model(options: argparse.Namespace) -> Segmenter:
     known = shipped.NETWORKS.get(options.model)
     if sys.stderr.isatty() and (known.file if known else Path(options.model)).suffix != ".tflite":
         print("loading the network, about ten seconds ...", file=sys.stderr)
-    return load(options.model, options.size, options.threads)
+    segmenter = load(options.model, options.size, options.threads)
+    if segmenter.names_assumed:
+        note = f"segcore: {options.model} does not name its classes; taken for VOC's"
+        tqdm.write(one_line(note), file=Diagnostics())
+    return segmenter
 
 
 class Diagnostics:

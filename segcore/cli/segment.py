@@ -71,7 +71,7 @@ def predict(options: argparse.Namespace) -> int:
         except (OSError, ValueError, MemoryError) as error:
             failed = complain(error, photo)
         else:
-            tqdm.write(one_line(said))
+            tqdm.write(said)
             written += 1
     if written:
         print(f"masks and overlays are in {one_line(str(out))}/")
@@ -114,7 +114,7 @@ def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> s
     shares = ", ".join(f"{name} {100 * part:.1f} %" for name, part in fractions.items())
     times = (prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms)
     spent = " + ".join(f"{ms:.0f}" for ms in times)
-    return f"{photo}: {image.shape[1]}×{image.shape[0]}  {shares}  ({spent} ms)"
+    return f"{one_line(photo)}: {image.shape[1]}×{image.shape[0]}  {shares}  ({spent} ms)"
 
 
 def _table(scores: dict[str, Any]) -> str:

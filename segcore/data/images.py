@@ -129,7 +129,7 @@ def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int
     h, w = content
     H, W = shape
     if logits.ndim == 2:
-        return logits[_nearest(h, H)[:, None], _nearest(w, W)[None]].astype(np.uint8)
+        return logits.astype(np.uint8)[_nearest(h, H)[:, None], _nearest(w, W)[None]]
     mask = np.empty(shape, np.uint8)
     height = max(STRIP // (W * logits.shape[2]), 1)
     for strip in (slice(top, top + height) for top in range(0, H, height)):

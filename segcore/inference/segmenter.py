@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import shipped
-from segcore.data.images import letterbox, signed, unletterbox
+from segcore.data.images import letterbox, signed, strips, unletterbox
 from segcore.data.voc import CLASSES, VOID
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
@@ -51,7 +51,9 @@ class Prediction:
 
     def fractions(self) -> dict[str, float]:
         """Class name → fraction of pixels (0..1) for every class in the mask, largest first."""
-        counts = np.bincount(self.mask.ravel(), minlength=len(self.class_names))
+        counts = np.zeros(len(self.class_names), int)
+        for rows in strips(self.mask.shape):  # bincount makes 8 bytes of each pixel's one
+            counts += np.bincount(self.mask[rows].ravel(), minlength=len(counts))
         found = [
             (self.class_names[i], float(counts[i] / counts.sum())) for i in counts.nonzero()[0]
         ]
