@@ -60,23 +60,23 @@ def test_installed_command_segments_a_photo(installed, tmp_path):
     from PIL import Image
 
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "chelsea.png")
-    done = run(installed, tmp_path, "-m", "segcore", "predict", "chelsea.png", "--size", "257")
+    done = run(installed, tmp_path, "-m", "segcore", "predict", "chelsea.png")
     assert done.returncode == 0, done.stderr
     assert "cat" in done.stdout
 
 
-@pytest.mark.parametrize("size", ["257", "513"])
-def test_predict_answers_without_a_training_framework(installed, tmp_path, size):
+@pytest.mark.parametrize("model", ["phone", "sharp"])
+def test_predict_answers_without_a_training_framework(installed, tmp_path, model):
     import skimage.data
     from PIL import Image
 
     Image.fromarray(skimage.data.chelsea()).save(tmp_path / "chelsea.png")
     code = (
         "import sys; from segcore.cli import main as cli;"
-        "code = cli.main(['predict', 'chelsea.png', '--size', sys.argv[1]]);"
+        "code = cli.main(['predict', 'chelsea.png', '--model', sys.argv[1]]);"
         "print('loaded', sorted({'tensorflow', 'keras', 'jax', 'scipy'} & set(sys.modules)));"
         "sys.exit(code)"
     )
-    done = run(installed, tmp_path, "-c", code, size)
+    done = run(installed, tmp_path, "-c", code, model)
     assert done.returncode == 0, done.stderr
     assert "cat" in done.stdout and "loaded []" in done.stdout
