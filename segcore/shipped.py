@@ -58,3 +58,12 @@ LEAN = Network(
     "the float network behind sharp, under Keras",
 )
 NETWORKS = {network.name: network for network in (PHONE, SHARP, FLOAT, LEAN)}
+
+
+def int8_of(name: str, size: int) -> Network | None:
+    """The shipped int8 file made from the float network `name` at `size`, None where there is none.
+
+    It was calibrated on 100 photos and its biases were corrected (`experiments/ship_int8.py`).
+    """
+    made = (n for n in NETWORKS.values() if n.made_from == name and size in n.sizes)
+    return next(made, None)

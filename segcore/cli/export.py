@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore.cli.common import input_size, one_line, positive, progress, without_nan
 from segcore.cli.outputs import CONTRACT, add_force, check_outputs, checksums, write_json
 from segcore.data import voc
 from segcore.export import convert, tflite
-from segcore.export.calibration import draw_photos
+from segcore.export.calibration import Calibration, draw_photos
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
@@ -20,19 +22,33 @@ from segcore.inference.machine import machine
 from segcore.inference.segmenter import wrap
 from segcore.metrics import MIN_PIXELS
 
+if TYPE_CHECKING:
+    import keras
+
+NO_PHOTOS = (
+    "needs photos to see how far activations reach: name a folder of everyday photos with "
+    "--calibrate, or leave it out: --precision float32 float16 dynamic"
+)
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def add_export(commands: Any) -> None:
     """Adds `export` to the `commands` of an argument parser."""
     command = commands.add_parser("export", help="write .tflite files in several precisions")
-    command.add_argument("--model", metavar="FILE", help=".npz weights; default: shipped")
-    command.add_argument("--size", type=input_size, default=257, help="default: %(default)s")
-    names = tuple(convert.PRECISIONS)
+    names = ", ".join(shipped.NETWORKS)
     command.add_argument(
-        "--precision", nargs="+", choices=names, default=names, help="default: all four"
+        "--model",
+        default="phone",
+        metavar="NAME",
+        help=f"{names}, or an .npz; default: %(default)s",
     )
-    command.add_argument("--calibrate", metavar="DIR", help="everyday photos, wanted for int8")
+    command.add_argument("--size", type=input_size, help="default: the model's usual one")
+    command.add_argument(
+        "--precision", nargs="+", choices=tuple(convert.PRECISIONS), help="default: all four"
+    )
+    command.add_argument(
+        "--calibrate", metavar="DIR", help="everyday photos, for int8 other than phone and sharp"
+    )
     command.add_argument("--photos", type=positive, default=100, help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="draws them; default: %(default)s")
     command.add_argument(
@@ -50,12 +66,13 @@ def write_files(options: argparse.Namespace) -> int:
     from segcore.models import pretrained
 
     pairs = voc.file_pairs(options.check) if options.check else []
+    _complete(options)
     calibration = _calibration(options, {photo for photo, _ in pairs})
     out = Path(options.out)
     files = {name: out / f"deeplab_{name}_{options.size}.tflite" for name in options.precision}
-    read = [options.model or "float", *chain(*pairs)]
+    read = [options.model, *chain(*pairs)]
     check_outputs([*files.values(), out / CONTRACT], read, options.force)
-    network = pretrained.load(options.size, options.model or "float", batch_size=1)
+    network = pretrained.load(options.size, options.model, batch_size=1)
     out.mkdir(parents=True, exist_ok=True)
     _convert_all(options, network, calibration, files)
     record: dict[str, Any] = {"sha256": checksums(out, files.values())}
@@ -68,21 +85,45 @@ def write_files(options: argparse.Namespace) -> int:
     record["machine"] = machine()
     if calibration:
         record["calibration"] = calibration.scheme(options.size)
+    elif "int8" in files and (ready := _ready(options)):
+        record["calibration"] = {"as_shipped": ready.name}
     write_json(out / CONTRACT, record)
     print(_contract_table(contracts))
     print(f"files and {CONTRACT} are in {one_line(str(out))}/")
     return 0
 
 
-def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
+def _complete(options: argparse.Namespace) -> None:
+    """Fills in what was left free: the float network behind the model, its size, precisions."""
+    from segcore.models import checkpoint
+
+    known = shipped.NETWORKS.get(options.model)
+    if known is None and Path(options.model).suffix != ".npz":
+        wanted = ", ".join([*shipped.NETWORKS, "an .npz of weights"])
+        raise ValueError(f"{options.model}: cannot be exported; wanted {wanted}")
+    if options.size is None:
+        options.size = known.size if known else checkpoint.read_description(options.model).size
+    options.model = (known.made_from or known.name) if known else options.model
+    if options.precision is None:
+        able = options.calibrate or _ready(options)
+        options.precision = [name for name in convert.PRECISIONS if able or name != "int8"]
+        if not able:
+            print(f"no int8 file: {NO_PHOTOS}", file=sys.stderr)
+
+
+def _ready(options: argparse.Namespace) -> shipped.Network | None:
+    """The shipped file that is the int8 one asked for, None where photos are needed to make it."""
+    if options.calibrate or options.argmax or options.interface != "uint8":
+        return None
+    return shipped.int8_of(options.model, options.size)
+
+
+def _calibration(options: argparse.Namespace, spared: set[Path]) -> Calibration | None:
     """The photos that --calibrate names, without those `spared` for scoring; None without int8."""
-    if "int8" not in options.precision:
+    if "int8" not in options.precision or _ready(options):
         return None
     if not options.calibrate:
-        raise ValueError(
-            "int8 needs photos to see how far activations reach: name a folder of everyday photos "
-            "with --calibrate, or leave it out: --precision float32 float16 dynamic"
-        )
+        raise ValueError(f"int8 {NO_PHOTOS}")
     names = {photo.name for photo in spared}
     found = [
         path
@@ -95,22 +136,39 @@ def _calibration(options: argparse.Namespace, spared: set[Path]) -> Any:
 
 
 def _convert_all(
-    options: argparse.Namespace, network: Any, calibration: Any, files: dict[str, Path]
+    options: argparse.Namespace,
+    network: keras.Model,
+    calibration: Calibration | None,
+    files: dict[str, Path],
 ) -> None:
-    """Converts to each precision and writes `files`; int8 gets corrected biases."""
+    """Converts to each precision and writes `files`; each carries the names of its classes."""
+    from segcore.models import pretrained
+
+    class_names = pretrained.class_names(options.model)
+    for name in progress(options.precision, "file", "exporting"):
+        content = _convert(options, network, calibration, name)
+        write_bytes(files[name], tflite.with_labels(content, class_names))
+
+
+def _convert(
+    options: argparse.Namespace,
+    network: keras.Model,
+    calibration: Calibration | None,
+    precision: str,
+) -> bytes:
+    """One file; an int8 one is the shipped file, or gets corrected biases."""
     from segcore.quantisation import bias_correction
 
-    for name in progress(options.precision, "file", "exporting"):
-        if name == "int8":
-            content = bias_correction.to_int8(
-                network, calibration, options.interface, options.argmax
-            )
-        else:
-            content = to_tflite(network, name, argmax=options.argmax)
-        write_bytes(files[name], content)
+    if precision != "int8":
+        return to_tflite(network, precision, argmax=options.argmax)
+    if calibration is None and (ready := _ready(options)):
+        return ready.file.read_bytes()
+    return bias_correction.to_int8(network, calibration, options.interface, options.argmax)
 
 
-def _contracts(network: Any, paths: dict[str, Path], pairs: list[Any]) -> dict[str, dict[str, Any]]:
+def _contracts(
+    network: keras.Model, paths: dict[str, Path], pairs: list[tuple[Path, Path]]
+) -> dict[str, dict[str, Any]]:
     """What each file holds and, given `pairs`, how its answers differ from the float network's."""
     if not pairs:
         return {name: tflite.File(path).summary() for name, path in paths.items()}

@@ -84,10 +84,10 @@ def evaluate(options: argparse.Namespace) -> int:
     segmenter = open_model(options)
     bar = pairs if len(pairs) < FEW else progress(pairs, "photo")
     matrices, milliseconds = scoring.evaluate(segmenter, bar)
-    scores = dict(metrics.summary(matrices)) | {
+    scores = dict(metrics.summary(matrices, segmenter.class_names)) | {
         "model": segmenter.name,
         "size": segmenter.size,
-        "median_ms": round(milliseconds, 1),
+        "median_ms": round(float(np.median(milliseconds)), 1),
     }
     if options.json:
         print(json.dumps(without_nan(scores), indent=1))

@@ -51,14 +51,16 @@ def to_tflite(
     _check(network, precision, interface)
     if argmax:
         network = _with_argmax(network)
+    from tensorflow.lite.python.convert_phase import ConverterError
+
     with _silence():
         converter = _converter(network, precision, calibration, interface)
         try:
             content = bytes(converter.convert())
-        except Exception as error:  # the converter raises its own, of several unrelated kinds
+        except (ConverterError, ValueError, RuntimeError) as error:
             why = (str(error).splitlines() or ["unknown"])[0][:200]
             advice = NO_RANGES if precision == "int8" and calibration is None else ""
-            raise ValueError(f"no {precision} file from this network: {advice}{why}") from None
+            raise ValueError(f"no {precision} file from this network: {advice}{why}") from error
     if precision == "int8":
         _check_integers(content)
     return content

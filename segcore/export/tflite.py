@@ -156,8 +156,11 @@ def with_labels(content: bytes, class_names: Sequence[str]) -> bytes:
     """A .tflite that carries its `class_names`: `labels.txt`, in a zip behind the model.
 
     TFLite's metadata tools pack files so: interpreters do not look behind the model, and
-    `unzip -p FILE labels.txt` prints the names. Names that `content` had are replaced.
+    `unzip -p FILE labels.txt` prints the names. Names that `content` had are replaced; without
+    `class_names` it stays as it is.
     """
+    if not class_names:
+        return content
     packed = io.BytesIO(content[: _zip_start(content)])
     with zipfile.ZipFile(packed, "a") as archive:
         info = zipfile.ZipInfo(LABELS, (1980, 1, 1, 0, 0, 0))  # equal names make equal bytes

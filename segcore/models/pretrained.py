@@ -14,6 +14,8 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
     builder.__name__: builder for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_lean)
 }
 
+MOST_PIXELS = 2049  # of a side: scores of such an image take 350 MB, and activations as much again
+
 
 def load(
     size: int | None = None, weights: str | Path = "float", batch_size: int | None = None
@@ -25,13 +27,26 @@ def load(
     `float`; batch norm and depthwise kernels are each size's own. Set `batch_size` to export.
     Raises FileNotFoundError, or ValueError naming what does not fit.
     """
-    known = shipped.NETWORKS.get(str(weights))
-    path = known.file if known else Path(weights)
+    path = _path(weights)
     said = read_description(path)
     if said.architecture not in BUILDERS:
         wanted = ", ".join(BUILDERS)
         raise ValueError(f"{path}: holds weights of {said.architecture!r}; wanted {wanted}")
+    if size is not None and size > MOST_PIXELS:
+        raise ValueError(
+            f"size must be at most {MOST_PIXELS}, not {size}: it would fill the memory"
+        )
     build = BUILDERS[said.architecture]
     model = build(size or said.size, said.num_classes, batch_size=batch_size)
     load_weights(model, path)
     return model
+
+
+def class_names(weights: str | Path = "float") -> tuple[str, ...]:
+    """The class names that travel with `weights`, () where nobody gave any. See `load`."""
+    return read_description(_path(weights)).class_names
+
+
+def _path(weights: str | Path) -> Path:
+    known = shipped.NETWORKS.get(str(weights))
+    return known.file if known else Path(weights)

@@ -59,9 +59,7 @@ def correct_bias(
             outputs = _run_alone(file, number, values)
         values[int(operator.outputs[0])] = outputs
         values = {index: kept for index, kept in values.items() if last.get(index, -1) > number}
-    written = tflite.write(file.model)
-    named = tflite.labels(file.content)
-    return tflite.with_labels(written, named) if named else written
+    return tflite.with_labels(tflite.write(file.model), tflite.labels(file.content))
 
 
 def _own_copy(source: tflite.Source) -> tflite.File:

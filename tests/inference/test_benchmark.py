@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore.cli import main as cli
 from segcore.data import toy, voc
-from segcore.export import tflite
+from segcore.export import convert, tflite
 from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
 from segcore.inference import benchmark
@@ -148,7 +149,9 @@ def test_files_of_one_name_are_timed_apart(tmp_path, monkeypatch, capsys):
     [
         (["benchmark"], "nothing to time"),
         (["benchmark", "lost.tflite"], "lost.tflite: no such model file"),
-        (["export"], "int8 needs photos"),
+        (["export", "--precision", "int8", "--size", "65"], "int8 needs photos"),
+        (["export", "--precision", "int8", "--argmax"], "int8 needs photos"),
+        (["export", "--model", "m.tflite"], "m.tflite: cannot be exported; wanted phone, sharp"),
         (["export", "--calibrate", "."], "no photos"),
         (["export", "--precision", "float32", "--size", "256"], "size must be 16k+1"),
         (["export", "--precision", "float32", "--model", "lost.npz"], "lost.npz: no such"),
@@ -160,6 +163,24 @@ def test_bad_commands_end_with_one_line(arguments, said, tmp_path, monkeypatch, 
     assert cli.main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
     assert said in lines[-1] and len(lines) == 1
+
+
+def test_export_alone_writes_all_four(tmp_path, capsys):
+    """The shipped int8 file where photos would be wanted for another; each names its classes."""
+    assert cli.main(["export", "--out", str(tmp_path)]) == 0
+    files = {name: tmp_path / f"deeplab_{name}_257.tflite" for name in convert.PRECISIONS}
+    assert files["int8"].read_bytes() == shipped.PHONE.file.read_bytes()
+    assert {tflite.labels(file) for file in files.values()} == {voc.CLASSES}
+    stored = json.loads((tmp_path / "contract.json").read_text())
+    assert list(stored["files"]) == list(files) and stored["calibration"] == {"as_shipped": "phone"}
+    assert "int8 " in capsys.readouterr().out
+
+
+def test_a_size_without_an_int8_file_is_exported_without_and_says_so(tmp_path, capsys):
+    options = ["--model", "lean", "--size", "65", "--out", str(tmp_path)]
+    assert cli.main(["export", *options]) == 0
+    assert "no int8 file: needs photos" in capsys.readouterr().err
+    assert len(list(tmp_path.glob("*.tflite"))) == 3
 
 
 def test_export_command(tmp_path, capsys):
