@@ -161,8 +161,9 @@ def _convert(
 
     if precision != "int8":
         return to_tflite(network, precision, argmax=options.argmax)
-    if calibration is None and (ready := _ready(options)):
+    if ready := _ready(options):
         return ready.file.read_bytes()
+    assert calibration is not None, "`_calibration` refuses int8 without photos"
     return bias_correction.to_int8(network, calibration, options.interface, options.argmax)
 
 
