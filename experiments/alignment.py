@@ -53,7 +53,7 @@ def networks(size: int, aligned: bool, shared: Path) -> tuple[keras.Model, keras
     """DeepLabV3 and V3+ in one geometry, with their weights."""
     v3 = deeplab.deeplab_v3(size, aligned=aligned)
     checkpoint.load_weights(v3, shared / common.DEEPLAB_V3)
-    plus = deeplab.deeplab_v3_plus(size, wiring=deeplab.Wiring(aligned=aligned))
+    plus = deeplab.deeplab_v3_plus(size, config=deeplab.DeepLabConfig(aligned=aligned))
     same = checkpoint.read_weights(shipped.FLOAT.file, 513)  # whatever the size
     checkpoint.load_weights(plus, same)
     return v3, plus

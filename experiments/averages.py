@@ -33,6 +33,7 @@ from segcore.data.images import letterbox, read_image, signed
 from segcore.inference.segmenter import Segmenter, wrap
 from segcore.models import checkpoint, deeplab, surgery
 from segcore.models.checkpoint import Arrays
+from segcore.models.graph import inputs_by_layer
 from segcore.training import runs
 
 SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
@@ -49,10 +50,8 @@ Statistics = dict[str, NDArray]  # LAYER/mean and LAYER/deviation (C,) behind ea
 def walk(model: keras.Model, images: NDArray, at_norm: Callable[[Norm, list], None]) -> None:
     """Runs `images` through `model` one layer after the other; before a batch norm, `at_norm` gets
     it and what comes in, and may still change it. Ends at the scores."""
-    made_by = {id(layer.output): layer.name for layer in model.layers}
     begin, *rest = model.layers
-    sources = {layer.name: [made_by[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
-               for layer in rest}  # fmt: skip
+    sources = inputs_by_layer(model)
     last = {source: name for name in sources for source in sources[name]}
     seen = {begin.name: [images[at : at + CHUNK] for at in range(0, len(images), CHUNK)]}
     for layer in rest:
@@ -114,7 +113,7 @@ def between(first: Arrays, second: Arrays, share: Callable[[str], float]) -> dic
 
 def network(arrays: Arrays, stride: int = 16) -> keras.Model:
     """DeepLabV3+ at 513 with `arrays`."""
-    model = deeplab.deeplab_v3_plus(LARGE, wiring=deeplab.Wiring(output_stride=stride))
+    model = deeplab.deeplab_v3_plus(LARGE, config=deeplab.DeepLabConfig(output_stride=stride))
     checkpoint.load_weights(model, arrays)
     return model
 

@@ -87,7 +87,7 @@ def labels_of(root: Path, split: str, limit: int) -> np.ndarray:
 def network() -> keras.Model:
     """DeepLabV3+ for crops, with the atrous rates of whole pictures."""
     plain = deeplab.deeplab_v3_plus(CROP, len(CLASSES))
-    return fast.fast(plain, rates=deeplab.atrous_rates(SIZE))
+    return fast.fast(plain, rates=deeplab.dilation_rates(SIZE))
 
 
 def draw(budget: Budget, seed: int, data: Any, contents: np.ndarray, step: int) -> dict[str, Any]:

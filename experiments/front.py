@@ -31,12 +31,12 @@ from segcore.models import deeplab, pretrained
 from segcore.quantisation.bias_correction import to_int8
 
 ROUNDS = 30
-THINNER = {  # filters of ASPP and decoder, wiring
-    "filters_128": (128, deeplab.Wiring()),
-    "filters_64": (64, deeplab.Wiring()),
-    "width_half": (256, deeplab.Wiring(width=0.5)),
-    "width_half_filters_128": (128, deeplab.Wiring(width=0.5)),
-    "no_decoder": (256, deeplab.Wiring(decoder=False)),
+THINNER = {  # filters of ASPP and decoder, config
+    "filters_128": (128, deeplab.DeepLabConfig()),
+    "filters_64": (64, deeplab.DeepLabConfig()),
+    "width_half": (256, deeplab.DeepLabConfig(width=0.5)),
+    "width_half_filters_128": (128, deeplab.DeepLabConfig(width=0.5)),
+    "no_decoder": (256, deeplab.DeepLabConfig(decoder=False)),
 }
 
 
@@ -79,8 +79,8 @@ def thinner_variants(size: int, folder: Path) -> dict[str, Path]:
     """Untrained networks, for their times alone → paths by name."""
     noise = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     paths = {}
-    for name, (filters, wiring) in THINNER.items():
-        network = deeplab.deeplab_v3_plus(size, filters=filters, batch_size=1, wiring=wiring)
+    for name, (filters, config) in THINNER.items():
+        network = deeplab.deeplab_v3_plus(size, filters=filters, batch_size=1, config=config)
         content = to_tflite(network, "int8", Calibration(tuple(noise)), argmax=True)
         paths[f"{name}_{size}"] = write_bytes(folder / f"{name}_{size}.tflite", content)
     return paths

@@ -46,7 +46,7 @@ def network(batch_size=None):
     x = keras.layers.Conv2D(16, 3, 2, "same", use_bias=False, name="first")(x)
     x = blocks.normalise(x, "first_BN", "relu6")
     for number, (stride, rate) in enumerate([(2, 1), (1, 1), (1, 2), (1, 4)]):
-        x = blocks.inverted_residual(x, 16, 4, stride, rate, f"block_{number}")
+        x = blocks.inverted_residual(x, blocks.Bottleneck(16, 4, stride, rate), f"block_{number}")
     x = keras.layers.Conv2D(2, 1, name="logits")(x)
     return keras.Model(photo, blocks.upsample_aligned(x, 4, "logits"))
 

@@ -32,7 +32,7 @@ RECIPE = augment.Recipe(scale=(0.7, 1.5))
 
 def network(seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    model = deeplab.deeplab_v3_plus(SIZE, filters=64, wiring=deeplab.Wiring(width=0.35))
+    model = deeplab.deeplab_v3_plus(SIZE, filters=64, config=deeplab.DeepLabConfig(width=0.35))
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.9  # a few hundred steps are all it has

@@ -49,7 +49,7 @@ def network(crop: int, size: int, start: Path | None) -> keras.Model:
     for key, variable in checkpoint.variables_of(plain).items():
         if key in trained and runs.is_encoder(key):
             variable.assign(trained[key])
-    return fast.fast(plain, rates=deeplab.atrous_rates(size))
+    return fast.fast(plain, rates=deeplab.dilation_rates(size))
 
 
 def draw(found: dataset.Photos, data: Any, crop: int, batch: int, seed: int, step: int) -> Any:

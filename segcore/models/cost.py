@@ -1,4 +1,4 @@
-"""What a network costs before it runs: parameters, multiply-adds, reach, and the machine's limits.
+"""What a network costs before it runs: parameters, multiply-adds, receptive field, and a roofline.
 
 Everything is read off the graph of a Keras model; no weights are touched and nothing is run but the
 stopwatch of `roofline`.
@@ -6,13 +6,17 @@ stopwatch of `roofline`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isinf, prod
 from time import perf_counter
-from typing import Any
 
 import numpy as np
+
+from segcore._keras import keras
+from segcore.models.graph import inputs_by_layer
+
+layers = keras.layers
 
 BYTES = 4  # a float32
 
@@ -22,9 +26,10 @@ class LayerCost:
     """One layer of a graph at batch size 1.
 
     `parameters` and `macs` (multiply-adds) are counts, `padded` how many of the latter fall on
-    zeros around the map, `bytes` what a float32 layer must read and write at least once. One output
-    cell sees `reach` input pixels in a row (its receptive field, inf for global pooling) and its
-    neighbour sees the same window `stride` pixels further on.
+    zeros around the feature map, `bytes` what a float32 layer must read and write at least once.
+    `receptive_field` is the width in pixels of the window that one feature depends on (inf for
+    global pooling), `stride` the distance in pixels between the windows of neighbours (cumulative
+    stride, or jump).
     """
 
     name: str
@@ -34,7 +39,7 @@ class LayerCost:
     macs: int
     padded: int
     bytes: int
-    reach: float
+    receptive_field: float
     stride: float
 
     @property
@@ -60,63 +65,66 @@ class Roofline:
         return max(row.macs / self.macs_per_second, row.bytes / self.bytes_per_second)
 
 
-def layer_costs(model: Any) -> list[LayerCost]:
-    """A row for every layer of a Keras functional `model` with a fixed input size, in graph order.
+def layer_costs(model: keras.Model) -> list[LayerCost]:
+    """A row for every layer of a functional `model` with a fixed input size, in its order.
 
-    Raises ValueError when the input has no fixed height and width. Taught in chapters 3 and 5.
+    ValueError when the input has no fixed height and width, for a kind of convolution that is not
+    counted, and for a layer that is called twice. Araujo et al. 2019, Computing Receptive Fields.
+    Taught in chapters 3 and 5.
     """
     if None in model.input_shape[1:]:
         raise ValueError(f"model input is {model.input_shape}; build it with a fixed size to count")
-    reach: dict[int, tuple[float, float]] = {id(model.inputs[0]): (1, 1)}
+    windows: dict[str, tuple[float, float]] = {}  # of each layer: receptive field, stride
     rows = []
-    for layer in model.layers:
-        inputs = _as_list(layer.input)
-        output = layer.output
-        before = [reach.get(id(tensor), (1, 1)) for tensor in inputs]
-        reach[id(output)] = _grow(layer, before)
-        rows.append(_row(layer, inputs, output, *reach[id(output)]))
+    for name, inputs in inputs_by_layer(model).items():
+        layer = model.get_layer(name)
+        windows[name] = _window(layer, [windows[before] for before in inputs])
+        rows.append(_row(layer, *windows[name]))
     return rows
 
 
 def total(rows: Sequence[LayerCost]) -> tuple[int, int]:
-    """(parameters, multiply-adds) of all `rows` together."""
+    """(parameters, multiply-adds) of all `rows` together. Taught in chapter 3."""
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 
 def table(rows: Sequence[LayerCost], every: bool = False) -> str:
-    """`rows` as text with a total below; layers without multiply-adds only when `every`."""
-    shown = [row for row in rows if every or row.macs]
-    wide = max([len(row.name) for row in shown] + [5])
-    lines = [
-        f"{'layer':{wide}} {'output':>12} {'parameters':>10} {'multiply-adds':>13} {'reach':>5}"
-    ]
-    for row in shown:
+    """`rows` as text with a total below; layers without multiply-adds only when `every`.
+
+    Taught in chapter 3.
+    """
+    chosen = [row for row in rows if every or row.macs]
+    width = max([len(row.name) for row in chosen] + [5])
+    field = "receptive field"
+    lines = [f"{'layer':{width}} {'output':>12} {'parameters':>10} {'multiply-adds':>13} {field}"]
+    for row in chosen:
         shape = "×".join(map(str, row.shape))
-        reach = "all" if isinf(row.reach) else f"{row.reach:.0f}"
-        lines.append(
-            f"{row.name:{wide}} {shape:>12} {row.parameters:10,} {row.macs:13,} {reach:>5}"
-        )
+        pixels = "all" if isinf(row.receptive_field) else f"{row.receptive_field:.0f}"
+        counts = f"{row.parameters:10,} {row.macs:13,}"
+        lines.append(f"{row.name:{width}} {shape:>12} {counts} {pixels:>{len(field)}}")
     parameters, macs = total(rows)
-    lines.append(f"{'total':{wide}} {'':12} {parameters:10,} {macs:13,}")
+    lines.append(f"{'total':{width}} {'':12} {parameters:10,} {macs:13,}")
     return "\n".join(lines)
 
 
-def live_taps(cells: int, rate: int, kernel: int = 3) -> float:
-    """Mean number of the kernel's k² taps that fall on a `cells`×`cells` map, for atrous `rate`.
+def weights_inside_map(size: int, dilation: int, kernel: int = 3) -> float:
+    """Mean number of a kernel's k² weights that lie inside a `size`×`size` feature map.
 
-    k² means all are used everywhere; 1 means that only the centre is ever used and the atrous
-    convolution has become a 1×1. Raises ValueError for sizes below one. Taught in chapter 5.
+    k² means that all are used everywhere; 1 that only the centre is ever used, and the atrous
+    convolution has become a 1×1. ValueError for a number below one. Chen et al. 2017, Rethinking
+    Atrous Convolution, fig. 4. Taught in chapter 5.
     """
-    if min(cells, rate, kernel) < 1:
-        raise ValueError(f"cells {cells}, rate {rate}, kernel {kernel}: each must be at least 1")
-    offsets = (np.arange(kernel) - kernel // 2) * rate
-    places = np.arange(cells)[:, None] + offsets
-    per_row = ((places >= 0) & (places < cells)).sum(1).mean()
+    if min(size, dilation, kernel) < 1:
+        given = f"size {size}, dilation {dilation}, kernel {kernel}"
+        raise ValueError(f"{given}: each must be at least 1")
+    offsets = (np.arange(kernel) - kernel // 2) * dilation
+    positions = np.arange(size)[:, None] + offsets
+    per_row = ((positions >= 0) & (positions < size)).sum(1).mean()
     return float(per_row**2)
 
 
 def separable_ratio(filters: int, kernel: int = 3) -> float:
-    """Cost of a depthwise separable convolution as a share of the standard one: 1/N + 1/k².
+    """Cost of a depthwise separable convolution as a fraction of the standard one: 1/N + 1/k².
 
     Howard et al. 2017, MobileNets, section 3.1. Taught in chapter 3.
     """
@@ -124,7 +132,10 @@ def separable_ratio(filters: int, kernel: int = 3) -> float:
 
 
 def roofline(seconds: float = 0.5) -> Roofline:
-    """One core of this machine, measured with NumPy: matrix products and a copy, best of each."""
+    """One core of this machine, measured with NumPy: matrix products and a copy, best of each.
+
+    Williams et al. 2009, Roofline. Taught in chapter 3.
+    """
     a = np.ones((32, 64, 64), np.float32)  # so small that each product stays on one thread
     b = np.ones(64 * 2**20 // BYTES, np.float32)
     target, copy = np.empty_like(a), np.empty_like(b)
@@ -133,7 +144,7 @@ def roofline(seconds: float = 0.5) -> Roofline:
     return Roofline(a.size * a.shape[-1] / product, 2 * b.nbytes / moved)
 
 
-def _best(call: Any, seconds: float) -> float:
+def _best(call: Callable[[], object], seconds: float) -> float:
     """The shortest of the runs that fit into `seconds`, after one that is not counted."""
     call()
     times: list[float] = []
@@ -145,56 +156,65 @@ def _best(call: Any, seconds: float) -> float:
     return min(times)
 
 
-def _row(layer: Any, inputs: list[Any], output: Any, reach: float, stride: float) -> LayerCost:
-    shape = tuple(output.shape[1:])
+def _row(layer: keras.layers.Layer, receptive_field: float, stride: float) -> LayerCost:
+    shape = tuple(layer.output.shape[1:])
     parameters = sum(prod(weight.shape) for weight in layer.weights)
-    moved = BYTES * (sum(prod(t.shape[1:]) for t in inputs) + prod(shape) + parameters)
-    kind = type(layer).__name__
-    macs = _macs(layer, kind, shape)
-    padded = macs - round(macs * _inside(layer)) if "Conv2D" in kind else 0
-    return LayerCost(layer.name, kind, shape, parameters, macs, padded, moved, reach, stride)
+    read = sum(prod(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.input))
+    macs = _macs(layer, shape)
+    return LayerCost(
+        name=layer.name,
+        kind=type(layer).__name__,
+        shape=shape,
+        parameters=parameters,
+        macs=macs,
+        padded=macs - round(macs * _fraction_inside(layer)) if _is_convolution(layer) else 0,
+        bytes=BYTES * (read + prod(shape) + parameters),
+        receptive_field=receptive_field,
+        stride=stride,
+    )
 
 
-def _macs(layer: Any, kind: str, shape: tuple[int, ...]) -> int:
+def _is_convolution(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D)
+
+
+def _macs(layer: keras.layers.Layer, shape: tuple[int, ...]) -> int:
     """Multiply-adds of the layers that have kernels; the others count as nothing, as in papers."""
-    if kind == "DepthwiseConv2D":
+    if isinstance(layer, layers.DepthwiseConv2D):
         return prod(shape) * prod(layer.kernel_size)
-    if kind == "Conv2D":
+    if isinstance(layer, layers.Conv2D):
         return prod(shape) * prod(layer.kernel_size) * layer.input.shape[-1] // layer.groups
-    if kind == "Dense":
+    if isinstance(layer, layers.Dense):
         return layer.input.shape[-1] * layer.units
+    kind = type(layer).__name__
     if "Conv" in kind:
         raise ValueError(f"{layer.name} is a {kind}, which is not counted; write it as its parts")
     return 0
 
 
-def _inside(layer: Any) -> float:
-    """The share of a convolution's taps that fall on its input rather than on padding."""
-    share = 1.0
+def _fraction_inside(layer: keras.layers.Layer) -> float:
+    """The fraction of a convolution's weights that fall on its input rather than on padding."""
+    fraction = 1.0
     for axis in (0, 1):
-        side, cells = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
-        kernel, rate = layer.kernel_size[axis], layer.dilation_rate[axis]
-        stride, wide = layer.strides[axis], (layer.kernel_size[axis] - 1) * rate + 1
-        padding = max((cells - 1) * stride + wide - side, 0) if layer.padding == "same" else 0
-        places = np.arange(cells)[:, None] * stride + np.arange(kernel) * rate - padding // 2
-        share *= float(((places >= 0) & (places < side)).mean())
-    return share
+        side, outputs = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
+        kernel, dilation = layer.kernel_size[axis], layer.dilation_rate[axis]
+        stride, extent = layer.strides[axis], (kernel - 1) * dilation + 1
+        padding = max((outputs - 1) * stride + extent - side, 0) if layer.padding == "same" else 0
+        positions = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation
+        positions -= padding // 2
+        fraction *= float(((positions >= 0) & (positions < side)).mean())
+    return fraction
 
 
-def _grow(layer: Any, before: list[tuple[float, float]]) -> tuple[float, float]:
-    """(reach, stride) behind `layer`, from those in front of it; a merge keeps the widest."""
-    reach, stride = max(before, default=(1, 1))
-    kind = type(layer).__name__
-    if kind in ("Conv2D", "DepthwiseConv2D"):
-        reach += (layer.kernel_size[0] - 1) * layer.dilation_rate[0] * stride
-        return reach, stride * layer.strides[0]
-    if kind.startswith("Global"):
+def _window(layer: keras.layers.Layer, before: list[tuple[float, float]]) -> tuple[float, float]:
+    """(receptive field, stride) behind `layer`, from those before it; a merge keeps the widest."""
+    field, stride = max(before, default=(1, 1))
+    if _is_convolution(layer):
+        field += (layer.kernel_size[0] - 1) * layer.dilation_rate[0] * stride
+        return field, stride * layer.strides[0]
+    if type(layer).__name__.startswith("Global"):
         return inf, stride
-    if kind == "UpSampling2D":
+    if isinstance(layer, layers.UpSampling2D):
         between = stride if layer.interpolation == "bilinear" else 0
-        return reach + between, stride / layer.size[0]
-    return reach, stride
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+        return field + between, stride / layer.size[0]
+    return field, stride

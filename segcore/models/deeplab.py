@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from segcore._keras import keras
 from segcore.data.voc import NUM_CLASSES
@@ -15,22 +17,23 @@ LEAN_FILTERS = 224  # of the decoder's first convolution
 
 
 @dataclass(frozen=True)
-class Wiring:
-    """Choices inside DeepLabV3+; the defaults are the course's, `PAPER` is the student paper's.
+class DeepLabConfig:
+    """Choices inside DeepLabV3+; the defaults are the course's, `PAPER` is the course paper's.
 
-    `output_stride` is pixels per encoder cell (8, 16 or 32), `width` thins MobileNetV2's channels,
-    `rates` are the atrous branches (None: scaled with the map), `decoder` joins the low-level
-    features, `aligned` keeps cell i on pixel stride·i and needs sizes of 16k+1 to mean anything.
+    `output_stride` is pixels per encoder feature (8, 16 or 32), `width` scales MobileNetV2's
+    channels, `dilation_rates` are those of the atrous branches (None: scaled with the feature
+    map), `decoder` joins the low-level features, `aligned` keeps feature i on pixel stride·i and
+    needs sizes of 16k+1 to mean anything.
     """
 
     output_stride: int = 16
     width: float = 1.0
-    rates: tuple[int, ...] | None = None
+    dilation_rates: tuple[int, ...] | None = None
     decoder: bool = True
     aligned: bool = True
 
 
-PAPER = Wiring(output_stride=32, aligned=False)  # at size 224: 7×7×320 joins 56×56×144
+PAPER = DeepLabConfig(output_stride=32, aligned=False)  # at size 224: 7×7×320 joins 56×56×144
 
 
 def deeplab_v3(
@@ -38,20 +41,26 @@ def deeplab_v3(
     num_classes: int = NUM_CLASSES,
     filters: int = 256,
     aligned: bool = True,
-    two_steps: bool = False,
+    upsampling: Sequence[int] = (16,),
 ) -> keras.Model:
     """DeepLabV3 on MobileNetV2 without atrous branches: images → logits, both `size`×`size`.
 
-    The network of Google's mobile files: image pooling beside a 1×1 convolution, then sixteenfold
-    upsampling at once, or 4·4 in `two_steps` as DeepLabV3+ does it. Chen et al. 2017, Rethinking
-    Atrous Convolution. Taught in chapter 5.
+    (B, size, size, 3) in [-1, 1] → (B, size, size, num_classes), float32. The network of Google's
+    mobile files: image pooling beside a 1×1 convolution, then bilinear upsampling by the factors
+    of `upsampling`, (16,) at once or (4, 4) as DeepLabV3+ does it. ValueError for other factors
+    and for a `size` that is not 16k+1 (`aligned`), 16k or 16k+1 (not `aligned`).
+    Chen et al. 2017, Rethinking Atrous Convolution, section 3.3. Taught in chapter 6.
     """
+    if prod(upsampling) != 16:
+        raise ValueError(f"upsampling {tuple(upsampling)} must multiply to the output stride 16")
     images = image_input(size, 16, aligned, None)
-    x = blocks.aspp(mobilenet_v2(images), filters, rates=())
+    x = blocks.aspp(mobilenet_v2(images), filters, dilation_rates=())
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    if two_steps:
-        x = _upsample(x, 4, (size + 3) // 4, "encoder", aligned)
-    x = _upsample(x, 4 if two_steps else 16, size, "upsampled", aligned, late=two_steps)
+    left = 16
+    for number, factor in enumerate(upsampling):
+        left //= factor
+        name, target = f"upsampled_{number}", -(-size // left)
+        x = _upsample(x, factor, target, name, aligned, round_up=number % 2 == 1)
     return keras.Model(images, x, name="deeplab_v3")
 
 
@@ -60,27 +69,29 @@ def deeplab_v3_plus(
     num_classes: int = NUM_CLASSES,
     filters: int = 256,
     batch_size: int | None = None,
-    wiring: Wiring | None = None,
+    config: DeepLabConfig | None = None,
 ) -> keras.Model:
     """DeepLabV3+ on MobileNetV2: images (B, size, size, 3) in [-1, 1] → logits of the same size.
 
-    `size` is 16k+1, so that every stride keeps cell 0 on pixel 0 and the last cell on the last
-    pixel. Atrous rates are 6, 12, 18 at 513 and shrink with the map. Set `batch_size` to export.
-    `wiring` changes the inside, for instance to `PAPER`.
-    Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. Taught in chapter 6.
+    Logits are (B, size, size, num_classes), float32. `size` is 16k+1, so that every stride keeps
+    feature 0 on pixel 0 and the last feature on the last pixel. Dilation rates are 6, 12, 18 at
+    513 and shrink with the feature map. Set `batch_size` to export; `config` changes the inside,
+    for instance to `PAPER`. ValueError for sizes, widths, strides and dilation rates that do not
+    fit. Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. Taught in chapter 6.
     """
-    wiring = wiring or Wiring()
-    images = image_input(size, wiring.output_stride, wiring.aligned, batch_size)
-    x = mobilenet_v2(images, wiring.output_stride, wiring.width)
+    config = config or DeepLabConfig()
+    images = image_input(size, config.output_stride, config.aligned, batch_size)
+    x = mobilenet_v2(images, config.output_stride, config.width)
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
-    x = blocks.aspp(x, filters, wiring.rates or atrous_rates(size, wiring.output_stride))
-    step = wiring.output_stride
-    if wiring.decoder:
-        x = _upsample(x, step // 4, low.shape[1], "encoder", wiring.aligned)
+    rates = config.dilation_rates or dilation_rates(size, config.output_stride)
+    x = blocks.aspp(x, filters, rates)
+    stride = config.output_stride
+    if config.decoder:
+        x = _upsample(x, stride // 4, low.shape[1], "encoder", config.aligned)
         x = _decode(x, low, filters)
-        step = 4
+        stride = 4
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    x = _upsample(x, step, size, "logits", wiring.aligned, late=True)
+    x = _upsample(x, stride, size, "logits", config.aligned, round_up=True)
     return keras.Model(images, x, name="deeplab_v3_plus")
 
 
@@ -92,15 +103,16 @@ def deeplab_lean(
 ) -> keras.Model:
     """DeepLabV3+ without what the shipped one hardly uses: images → logits, both `size`×`size`.
 
-    ASPP has no atrous branches. The decoder's first separable convolution, of `filters` channels,
-    treats deep and low-level features apart before it adds them up: the deep ones then need not be
-    enlarged first, which spares fifteen of sixteen cells. `surgery.lean_from_plus` makes its first
-    weights.
+    (B, size, size, 3) in [-1, 1] → (B, size, size, num_classes), float32; ValueError for a `size`
+    that is not 16k+1. ASPP has no atrous branches. The decoder's first separable convolution, of
+    `filters` channels, treats encoder and low-level features apart before it adds them up: encoder
+    features then need not be upsampled first, which spares fifteen of sixteen positions.
+    `surgery.lean_from_plus` makes its first weights.
     """
     images = image_input(size, 16, True, batch_size)
     x = mobilenet_v2(images)
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
-    x = blocks.aspp(x, 256, rates=())
+    x = blocks.aspp(x, 256, dilation_rates=())
     x = blocks.depthwise(x, "decoder1_deep")
     x = layers.Conv2D(filters, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
     x = blocks.upsample_aligned(x, 4, "encoder")
@@ -109,17 +121,18 @@ def deeplab_lean(
     x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
     x = blocks.separable_convolution(x, 256, "decoder2")
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    x = blocks.upsample_aligned(x, 4, "logits", late=True)
+    x = blocks.upsample_aligned(x, 4, "logits", round_up=True)
     return keras.Model(images, x, name="deeplab_lean")
 
 
-def atrous_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
+def dilation_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
     """Rates of the three atrous branches: 6, 12, 18 at 513 and stride 16; they scale with the map.
 
-    Longer rates than the map has cells would leave kernels with a single live tap.
+    At larger rates than these a small feature map would leave only the kernels' centre weights
+    inside. Taught in chapter 5.
     """
     unit = max(round(6 * size / 513 * 16 / output_stride), 1)
-    longest = max((size - 1) // output_stride, 1)  # cells less one: more would leave the centre
+    longest = max((size - 1) // output_stride, 1)  # from the first feature to the last
     return unit, min(2 * unit, longest), min(3 * unit, longest)
 
 
@@ -127,7 +140,8 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     """DeepLabV3+ → (encoder, head): images → [features, low-level features] → logits.
 
     A frozen encoder's features can be computed once and kept: then only the head is trained, in
-    minutes on a CPU, as the course paper did.
+    minutes on a CPU, as the course paper did. Both share the layers of `network`. ValueError for a
+    network without these features. Taught in chapter 7.
     """
     inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
     return keras.Model(network.input, inside), keras.Model(inside, network.output)
@@ -142,18 +156,21 @@ def _decode(x: keras.KerasTensor, low: keras.KerasTensor, filters: int) -> keras
 
 
 def _upsample(
-    x: keras.KerasTensor, factor: int, size: int, name: str, aligned: bool, late: bool = False
+    x: keras.KerasTensor, factor: int, size: int, name: str, aligned: bool, round_up: bool = False
 ) -> keras.KerasTensor:
-    """To `size`: aligned with the strides in front, or plainly, half a cell off."""
+    """To `size`: aligned with the strides in front, or plainly, half a feature off."""
     if aligned:
-        return blocks.upsample_aligned(x, factor, name, late)
+        return blocks.upsample_aligned(x, factor, name, round_up)
     return layers.Resizing(size, size, interpolation="bilinear", name=f"{name}_up")(x)
 
 
 def image_input(
     size: int, output_stride: int, aligned: bool, batch_size: int | None
 ) -> keras.KerasTensor:
-    """The input of a square network; ValueError for a size that its strides do not divide."""
+    """Images (`batch_size`, size, size, 3), float32, as the input of a square network.
+
+    ValueError for a `size` that its strides do not divide: 16k+1 when `aligned`, else 16k or 16k+1.
+    """
     check_stride(output_stride)
     least = 2 * output_stride + 1
     if aligned and (size % output_stride != 1 or size < least):

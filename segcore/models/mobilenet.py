@@ -1,4 +1,4 @@
-"""MobileNetV2 from the table of its paper."""
+"""MobileNetV2 from the table of its authors."""
 
 from __future__ import annotations
 
@@ -23,34 +23,40 @@ LOW_LEVEL = "block_3_expand_relu"  # the last layer at stride 4: 144 channels at
 def mobilenet_v2(
     x: keras.KerasTensor, output_stride: int = 16, width: float = 1.0
 ) -> keras.KerasTensor:
-    """Images (B, S, S, 3) in [-1, 1] → features (B, s, s, 320·width), a cell per `output_stride`.
+    """Images (B, S, S, 3) in [-1, 1] → features (B, s, s, 320·width), s = S/`output_stride`.
 
+    `x` is a float tensor, sides are rounded up, `width` scales all channels (`scale_channels`).
     Layer names are those of `keras.applications.MobileNetV2`. Where the table asks for a stride
-    beyond `output_stride` (32, 16 or 8), the stride is dropped and later kernels are spread by an
-    atrous rate instead, so the same weights see the same distances. Taught in chapter 4.
+    beyond `output_stride` (32, 16 or 8), the stride is left out and later kernels are dilated
+    instead, so that the same weights span the same distances (Chen et al. 2017, section 3.1).
+    ValueError for another `output_stride` or a `width` of 0 or less. Sandler et al. 2018, Table 2.
+    Taught in chapters 4 and 5.
     """
     check_stride(output_stride)
     filters = scale_channels(32, width)
     x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
     x = blocks.normalise(x, "bn_Conv1", "relu6")
-    reached, rate, number = 2, 1, 0
+    total_stride, dilation, number = 2, 1, 0
     for expansion, channels, repeats, first_stride in MOBILENET_V2:
         for repeat in range(repeats):
             wanted = first_stride if repeat == 0 else 1
-            stride = wanted if reached * wanted <= output_stride else 1
-            name = f"block_{number}" if number else "expanded_conv"
+            stride = wanted if total_stride * wanted <= output_stride else 1
             filters = scale_channels(channels, width)
-            x = blocks.inverted_residual(x, filters, expansion, stride, rate, name)
-            reached, rate, number = reached * stride, rate * wanted // stride, number + 1
+            block = blocks.Bottleneck(filters, expansion, stride, dilation)
+            name = f"block_{number}" if number else "expanded_conv"
+            x = blocks.inverted_residual(x, block, name)
+            total_stride, number = total_stride * stride, number + 1
+            dilation *= wanted // stride
     return x
 
 
 def mobilenet_v2_classifier(
     size: int = 224, width: float = 1.0, num_classes: int = 1000
 ) -> keras.Model:
-    """MobileNetV2 with its top: images (B, size, size, 3) in [-1, 1] → probabilities (B, classes).
+    """MobileNetV2 with its top: images (B, size, size, 3) in [-1, 1] → probabilities.
 
-    The whole of Table 2, as trained on ImageNet. Taught in chapter 4.
+    These are (B, num_classes). The whole of Table 2, as trained on ImageNet; the last convolution
+    keeps 1,280 channels at a `width` below 1. Sandler et al. 2018. Taught in chapter 4.
     """
     images = keras.Input((size, size, 3), name="image")
     x = mobilenet_v2(images, 32, width)
@@ -65,7 +71,8 @@ def mobilenet_v2_classifier(
 def scale_channels(channels: int, width: float) -> int:
     """`channels`·`width` rounded to a multiple of 8, at least 8, never more than 10 % lower.
 
-    The rounding of the authors' code, which the published parameter counts rest on.
+    The rounding of the authors' code, which the published parameter counts rest on. ValueError
+    for a `width` of 0 or less. Taught in chapter 4.
     """
     if width <= 0:
         raise ValueError(f"width must be positive, not {width}")

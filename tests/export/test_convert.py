@@ -142,7 +142,7 @@ def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_
 
 
 def test_float_interface(calibration):
-    small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
+    small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.DeepLabConfig(width=0.35))
     operators = tflite.File(to_tflite(small, "int8", calibration, "float32")).operators
     assert (operators[0].inputs, operators[-1].output) == (("float32",), "float32")
     assert not [o for o in operators if o.in_float]  # changes of type at the two ends, no more

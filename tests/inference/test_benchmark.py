@@ -66,7 +66,7 @@ def test_bad_arguments(runs, rounds, reference, said):
 
 @pytest.fixture(scope="module")
 def small():
-    return deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.Wiring(width=0.35))
+    return deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.DeepLabConfig(width=0.35))
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_atrous_equals_a_dense_kernel_with_zeros(rate):
 )
 def test_the_input_is_added_only_where_the_shape_stays(filters, stride, adds):
     x = keras.Input((9, 9, 8))
-    model = keras.Model(x, blocks.inverted_residual(x, filters, 6, stride, 1, "b"))
+    model = keras.Model(x, blocks.inverted_residual(x, blocks.Bottleneck(filters, 6, stride), "b"))
     _randomise(model)
     model.get_layer("b_project_BN").set_weights([np.zeros(filters)] * 2 + [np.ones(filters)] * 2)
     image = RNG.normal(size=(1, 9, 9, 8)).astype("float32")
@@ -100,7 +100,7 @@ def test_the_input_is_added_only_where_the_shape_stays(filters, stride, adds):
 
 def test_inverted_residual_equals_the_loop():
     x = keras.Input((6, 6, 2))
-    model = keras.Model(x, blocks.inverted_residual(x, 2, 6, 1, 1, "b"))
+    model = keras.Model(x, blocks.inverted_residual(x, blocks.Bottleneck(2), "b"))
     _randomise(model)
     weights = {layer.name: layer.get_weights() for layer in model.layers}
     image = RNG.normal(size=(6, 6, 2))

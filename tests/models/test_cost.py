@@ -62,7 +62,7 @@ def test_macs_equal_the_loop_that_counts_them():
 )
 def test_reach_equals_the_one_found_by_gradient(layers):
     model = _stack(layers, 97)
-    predicted = cost.layer_costs(model)[-1].reach
+    predicted = cost.layer_costs(model)[-1].receptive_field
     assert _reach_by_gradient(model) == predicted
 
 
@@ -71,7 +71,7 @@ def test_reach_of_mobilenet_v2_by_gradient():
     model = keras.Model(images, mobilenet.mobilenet_v2(images))
     for layer in model.layers:  # positive weights, no clipping: nothing may cancel
         layer.set_weights([np.full(w.shape, _share(w), "float32") for w in layer.weights])
-    assert _reach_by_gradient(model) == cost.layer_costs(model)[-1].reach == 491
+    assert _reach_by_gradient(model) == cost.layer_costs(model)[-1].receptive_field == 491
 
 
 def _share(weight):
@@ -116,7 +116,7 @@ def _reach_by_gradient(model):
         (33, 36, 1),
     ],
 )
-def test_live_taps(cells, rate, published):
+def test_weights_inside_map(cells, rate, published):
     by_loop = np.mean(
         [
             sum(
@@ -128,7 +128,7 @@ def test_live_taps(cells, rate, published):
             for column in range(cells)
         ]
     )
-    assert cost.live_taps(cells, rate) == pytest.approx(by_loop)
+    assert cost.weights_inside_map(cells, rate) == pytest.approx(by_loop)
     assert round(by_loop, 1) == published
 
 
@@ -150,8 +150,12 @@ def test_table_ends_with_the_total():
 def test_roofline_bounds_a_layer_by_the_slower_of_two():
     machine = cost.Roofline(macs_per_second=100.0, bytes_per_second=10.0)
     rows = [
-        cost.LayerCost("a", "Conv2D", (1,), 0, macs=1000, padded=0, bytes=10, reach=1, stride=1),
-        cost.LayerCost("b", "Conv2D", (1,), 0, macs=10, padded=0, bytes=1000, reach=1, stride=1),
+        cost.LayerCost(
+            "a", "Conv2D", (1,), 0, macs=1000, padded=0, bytes=10, receptive_field=1, stride=1
+        ),
+        cost.LayerCost(
+            "b", "Conv2D", (1,), 0, macs=10, padded=0, bytes=1000, receptive_field=1, stride=1
+        ),
     ]
     assert machine.ridge == 10
     assert [machine.seconds(row) for row in rows] == [10, 100]
@@ -163,8 +167,8 @@ def test_refuses_what_it_cannot_count():
     images = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="fixed size"):
         cost.layer_costs(keras.Model(images, keras.layers.Conv2D(3, 1)(images)))
-    with pytest.raises(ValueError, match="rate 0"):
-        cost.live_taps(17, 0)
+    with pytest.raises(ValueError, match="dilation 0"):
+        cost.weights_inside_map(17, 0)
 
 
 def test_refuses_a_convolution_that_it_does_not_know():

@@ -1,4 +1,4 @@
-"""DeepLabV3+ against the DeepLabV3 it starts from, in every wiring, and against misuse."""
+"""DeepLabV3+ against the DeepLabV3 it starts from, in every configuration, and against misuse."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def as_plus(v3, size):
 
 @pytest.mark.parametrize("size", [SMALL, 97])
 def test_surgery_copies_any_deeplab_v3(size):
-    v3 = deeplab.deeplab_v3(size, two_steps=True)
+    v3 = deeplab.deeplab_v3(size, upsampling=(4, 4))
     checkpoint.load_weights(v3, random_arrays(v3))
     x = np.random.default_rng(2).uniform(-1, 1, (2, size, size, 3)).astype("float32")
     expected, copied = v3(x).numpy(), as_plus(v3, size)(x).numpy()
@@ -48,7 +48,7 @@ def test_surgery_copies_any_deeplab_v3(size):
 
 
 def test_surgery_gives_the_same_masks_on_photos(shared):
-    v3 = deeplab.deeplab_v3(257, two_steps=True)
+    v3 = deeplab.deeplab_v3(257, upsampling=(4, 4))
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     first, second = wrap(v3, "v3"), wrap(as_plus(v3, 257), "v3+")
     for photo, label in voc.file_pairs(shared / "voc")[:3]:
@@ -102,7 +102,7 @@ def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
 
 
 def test_the_papers_maps():
-    network = deeplab.deeplab_v3_plus(224, wiring=deeplab.PAPER)
+    network = deeplab.deeplab_v3_plus(224, config=deeplab.PAPER)
 
     def shape(name):
         return network.get_layer(name).output.shape[1:]
@@ -117,20 +117,20 @@ def test_the_papers_maps():
 
 
 @pytest.mark.parametrize(
-    ("size", "wiring", "channels"),
+    ("size", "config", "channels"),
     [
-        (SMALL, deeplab.Wiring(decoder=False), 320),
-        (SMALL, deeplab.Wiring(output_stride=8, width=0.35), 112),
-        (129, deeplab.Wiring(output_stride=32), 320),
-        (129, deeplab.Wiring(output_stride=32, decoder=False), 320),
-        (SMALL, deeplab.Wiring(width=1.4, rates=(1, 2, 4)), 448),
-        (64, deeplab.Wiring(aligned=False, rates=(1, 2, 3)), 320),
+        (SMALL, deeplab.DeepLabConfig(decoder=False), 320),
+        (SMALL, deeplab.DeepLabConfig(output_stride=8, width=0.35), 112),
+        (129, deeplab.DeepLabConfig(output_stride=32), 320),
+        (129, deeplab.DeepLabConfig(output_stride=32, decoder=False), 320),
+        (SMALL, deeplab.DeepLabConfig(width=1.4, dilation_rates=(1, 2, 4)), 448),
+        (64, deeplab.DeepLabConfig(aligned=False, dilation_rates=(1, 2, 3)), 320),
     ],
     ids=str,
 )
-def test_every_wiring_answers_at_the_size_of_its_input(size, wiring, channels):
-    network = deeplab.deeplab_v3_plus(size, num_classes=5, filters=32, wiring=wiring)
-    cells = -(-size // wiring.output_stride)
+def test_every_configuration_answers_at_the_size_of_its_input(size, config, channels):
+    network = deeplab.deeplab_v3_plus(size, num_classes=5, filters=32, config=config)
+    cells = -(-size // config.output_stride)
     assert network.get_layer("block_16_project").output.shape[1:] == (cells, cells, channels)
     x = np.random.default_rng(0).uniform(-1, 1, (1, size, size, 3)).astype("float32")
     logits = network(x).numpy()
@@ -139,35 +139,43 @@ def test_every_wiring_answers_at_the_size_of_its_input(size, wiring, channels):
 
 
 @pytest.mark.parametrize(
-    ("size", "wiring", "words"),
+    ("size", "config", "words"),
     [
-        (512, deeplab.Wiring(), r"size must be 16k\+1 .* not 512; try 497"),
-        (49, deeplab.Wiring(output_stride=32), r"size must be 32k\+1 .* not 49"),
-        (100, deeplab.Wiring(aligned=False), r"size must be 16k or 16k\+1, at least 32, not 100"),
-        (257, deeplab.Wiring(rates=(6, 12, 18)), r"rates \(6, 12, 18\) .* a map of 17×17 cells"),
-        (97, deeplab.Wiring(output_stride=12), "output_stride must be 8, 16 or 32, not 12"),
-        (SMALL, deeplab.Wiring(width=0), "width must be positive, not 0"),
-        (SMALL, deeplab.Wiring(width=-0.5), "width must be positive, not -0.5"),
+        (512, deeplab.DeepLabConfig(), r"size must be 16k\+1 .* not 512; try 497"),
+        (49, deeplab.DeepLabConfig(output_stride=32), r"size must be 32k\+1 .* not 49"),
+        (
+            100,
+            deeplab.DeepLabConfig(aligned=False),
+            r"size must be 16k or 16k\+1, at least 32, not 100",
+        ),
+        (
+            257,
+            deeplab.DeepLabConfig(dilation_rates=(6, 12, 18)),
+            r"dilation_rates \(6, 12, 18\) .* a feature map of 17×17",
+        ),
+        (97, deeplab.DeepLabConfig(output_stride=12), "output_stride must be 8, 16 or 32, not 12"),
+        (SMALL, deeplab.DeepLabConfig(width=0), "width must be positive, not 0"),
+        (SMALL, deeplab.DeepLabConfig(width=-0.5), "width must be positive, not -0.5"),
     ],
     ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else None,
 )
-def test_refuses(size, wiring, words):
+def test_refuses(size, config, words):
     with pytest.raises(ValueError, match=words):
-        deeplab.deeplab_v3_plus(size, wiring=wiring)
+        deeplab.deeplab_v3_plus(size, config=config)
 
 
 @pytest.mark.parametrize(
-    ("wiring", "words"),
+    ("config", "words"),
     [
         (
-            deeplab.Wiring(width=0.5),
+            deeplab.DeepLabConfig(width=0.5),
             r"Conv1/kernel differs in shape: \(3, 3, 3, 32\) in the file, \(3, 3, 3, 16\) in the",
         ),
-        (deeplab.Wiring(decoder=False), "low_projection/kernel has no place in this model"),
+        (deeplab.DeepLabConfig(decoder=False), "low_projection/kernel has no place in this model"),
     ],
 )
-def test_weights_that_do_not_fit_name_the_layer(wiring, words):
-    network = deeplab.deeplab_v3_plus(SMALL, wiring=wiring)
+def test_weights_that_do_not_fit_name_the_layer(config, words):
+    network = deeplab.deeplab_v3_plus(SMALL, config=config)
     with pytest.raises(ValueError, match=words):
         checkpoint.load_weights(network, shipped.FLOAT.file)
 

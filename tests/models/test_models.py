@@ -54,7 +54,7 @@ def test_aligned_upsampling_puts_cell_i_on_pixel_factor_i(factor):
 
 def test_late_rounding_errs_the_other_way():
     x = keras.Input((5, 5, 1))
-    late = keras.Model(x, blocks.upsample_aligned(x, 4, "a", late=True))
+    late = keras.Model(x, blocks.upsample_aligned(x, 4, "a", round_up=True))
     ramp = np.arange(5, dtype="float32") * 4
     y = late.predict_on_batch(np.broadcast_to(ramp[None, None, :, None], (1, 5, 5, 1)))[0, 0, :, 0]
     np.testing.assert_allclose(y[4:12], np.arange(4, 12) + 0.5, atol=1e-4)
@@ -101,13 +101,15 @@ def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
 
 
 def test_a_file_may_hold_layers_of_its_own_for_a_second_size(tmp_path):
-    arrays = checkpoint.arrays_of(deeplab.deeplab_v3_plus(33, wiring=deeplab.Wiring(width=0.35)))
+    arrays = checkpoint.arrays_of(
+        deeplab.deeplab_v3_plus(33, config=deeplab.DeepLabConfig(width=0.35))
+    )
     kernel = np.full(arrays["aspp2_depthwise/kernel"].shape, 7.0)
     own = {"bn_Conv1_49/gamma": np.full(16, 3.0), "aspp2_depthwise_49/kernel": kernel}
     said = checkpoint.Description(own_layers={"_49": 68})
     checkpoint.write_weights(arrays | own, tmp_path / "two.npz", description=said)
     for size, expected in ((33, 3.0), (65, 3.0), (81, 1.0)):
-        model = deeplab.deeplab_v3_plus(size, wiring=deeplab.Wiring(width=0.35))
+        model = deeplab.deeplab_v3_plus(size, config=deeplab.DeepLabConfig(width=0.35))
         checkpoint.load_weights(model, tmp_path / "two.npz")
         assert (model.get_layer("bn_Conv1").get_weights()[0] == expected).all(), size
         assert (model.get_layer("aspp2_depthwise").get_weights()[0] == 7).all() == (size < 69)
@@ -129,12 +131,12 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
 
 
 def test_rates_shrink_with_the_map():
-    assert deeplab.atrous_rates(513) == (6, 12, 18) and deeplab.atrous_rates(257) == (3, 6, 9)
-    assert deeplab.atrous_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
+    assert deeplab.dilation_rates(513) == (6, 12, 18) and deeplab.dilation_rates(257) == (3, 6, 9)
+    assert deeplab.dilation_rates(33) == (1, 2, 2)  # three cells: a rate of 3 would be dead
 
 
 def test_fresh_weights_keep_what_fits_and_draw_the_rest():
-    net = deeplab.deeplab_v3_plus(65, wiring=deeplab.Wiring(width=0.35))
+    net = deeplab.deeplab_v3_plus(65, config=deeplab.DeepLabConfig(width=0.35))
     given = {"Conv1/kernel": np.full(net.get_layer("Conv1").kernel.shape, 0.5, np.float32)}
     other = {"logits/kernel": np.zeros((1, 1, 3, 3), np.float32)}  # of another network
     weights = checkpoint.fresh(net.variables, given | other, seed=0)

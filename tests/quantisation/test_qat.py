@@ -149,8 +149,8 @@ def test_kernels_have_a_range_for_each_channel_and_keep_their_largest_value(dept
 
 def small(size=65, batch_size=None):
     """A narrow DeepLabV3+ with drawn statistics."""
-    wiring = deeplab.Wiring(width=0.35)
-    return drawn(deeplab.deeplab_v3_plus(size, 5, 16, batch_size, wiring))
+    config = deeplab.DeepLabConfig(width=0.35)
+    return drawn(deeplab.deeplab_v3_plus(size, 5, 16, batch_size, config))
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_nearly_every_score_of_a_small_network_is_within_one_step_of_its_file(tm
     network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()], share=1.0))
     qat.round_biases(network)
     content = to_tflite(network, "int8")
-    file = load(write_bytes(tmp_path / "tiny.tflite", content))
+    file = load(write_bytes(tmp_path / "tiny.tflite", content), class_names="abcde")
     for image in images():
         box = np.round(image * 127.5 + 128).astype(np.uint8)
         apart = qat.steps_apart(network, file, box)  # ties of the resize may fall otherwise

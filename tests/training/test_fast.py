@@ -9,7 +9,7 @@ from segcore.models import deeplab
 from segcore.training import fast
 
 layers = keras.layers
-NARROW = deeplab.Wiring(width=0.35)
+NARROW = deeplab.DeepLabConfig(width=0.35)
 
 
 def scatter(network, seed=0):
@@ -38,7 +38,7 @@ def test_shifted_depthwise_is_the_librarys(side, stride, rate):
 
 
 def test_a_fast_network_has_the_same_names_weights_and_scores():
-    plain = scatter(deeplab.deeplab_v3_plus(65, 5, wiring=NARROW))
+    plain = scatter(deeplab.deeplab_v3_plus(65, 5, config=NARROW))
     twin = fast.fast(plain)
     assert [v.path for v in twin.variables] == [v.path for v in plain.variables]
     kinds = {type(layer) for layer in twin.layers}
@@ -50,7 +50,7 @@ def test_a_fast_network_has_the_same_names_weights_and_scores():
 
 
 def test_a_crop_takes_the_rates_of_the_whole_picture():
-    plain = deeplab.deeplab_v3_plus(97, 5, wiring=NARROW)
+    plain = deeplab.deeplab_v3_plus(97, 5, config=NARROW)
     crop = fast.fast(plain, rates=(2, 4, 5))
     found = [crop.get_layer(f"aspp{i}_depthwise").dilation_rate for i in (1, 2, 3)]
     assert found == [(2, 2), (4, 4), (5, 5)]

@@ -321,7 +321,7 @@ def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches(draw):
 
 
 def test_head_after_encoder_is_the_whole_network():
-    whole = deeplab.deeplab_v3_plus(65, wiring=deeplab.Wiring(width=0.35))
+    whole = deeplab.deeplab_v3_plus(65, config=deeplab.DeepLabConfig(width=0.35))
     encoder, head = deeplab.split(whole)
     images = toy.scenes(2, size=65)[0] / np.float32(127.5) - 1
     features = encoder(images)

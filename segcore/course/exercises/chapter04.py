@@ -129,7 +129,7 @@ def _why_numbers(model: Any) -> str | None:
     from segcore.models import blocks
 
     x = keras.Input((8, 8, CHANNELS))
-    ours = keras.Model(x, blocks.inverted_residual(x, CHANNELS, 6, 1, 1, "block"))
+    ours = keras.Model(x, blocks.inverted_residual(x, blocks.Bottleneck(CHANNELS), "block"))
     wanted = [tuple(weight.shape) for weight in ours.weights]
     found = [tuple(weight.shape) for weight in model.weights]
     if found != wanted:
@@ -166,6 +166,11 @@ def _a_block(
     inside = layers.DepthwiseConv2D(3, padding="same", use_bias=bias)(inside)
     inside = blocks.normalise(inside, "b", first)
     return x + blocks.convolution(inside, x.shape[-1], "c", last)
+
+
+def _library_block(x: Any) -> Any:
+    blocks, _ = _parts()
+    return blocks.inverted_residual(x, blocks.Bottleneck(16), "block")
 
 
 def _norm_behind_relu(x: Any) -> Any:
@@ -214,7 +219,7 @@ EXERCISES = {
         judge=_judge_block,
         function="my_block",
         praise="it gives the library's own numbers under the same weights.",
-        right=(_a_block, lambda x: _parts()[0].inverted_residual(x, 16, 6, 1, 1, "block")),
+        right=(_a_block, lambda x: _library_block(x)),
         wrong=(
             (3, "without brackets"),
             (lambda x: ..., "behind return"),
