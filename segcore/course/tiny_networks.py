@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segcore._keras import keras
 
 
-def arms(n: int, seed: int, count: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def spiral_arms(n: int, seed: int, count: int = 3) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """`n` points (n, 2) float32 on `count` arms of a spiral, and each point's arm (n,), 0..count-1.
 
     One turn from the middle to a radius of 2, in turn from every arm. Taught in chapter 4.
@@ -37,20 +37,20 @@ def convolution(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
 
 
 def train(
-    network: keras.Model, points: NDArray, labels: NDArray, steps: int, rate: float = 0.02
+    network: keras.Model, points: NDArray, labels: NDArray, steps: int, learning_rate: float = 0.02
 ) -> None:
-    """Adam on all N networks at once: `points` (n, C) and `labels` (n,) are shown to each.
+    """Adam on all N networks at once: `points` (n, C) and `labels` (n,) are given to each.
 
     `network` maps (B, N, C) to logits (B, N, classes). Taught in chapter 4.
     """
     N = network.input_shape[1]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+    network.compile(keras.optimizers.Adam(learning_rate), loss, jit_compile=False)
     every = np.repeat(points[:, None], N, axis=1), np.repeat(labels[:, None], N, axis=1)
     network.fit(*every, batch_size=len(points), epochs=steps, shuffle=False, verbose=0)
 
 
 def accuracies(network: keras.Model, points: NDArray, labels: NDArray) -> NDArray[np.float64]:
-    """The share of `points` (n, C) that each of the N networks gets right, (N,), 0..1."""
+    """The fraction of `points` (n, C) that each of the N networks gets right, (N,), 0..1."""
     every = np.repeat(points[:, None], network.input_shape[1], axis=1)
     return (network.predict_on_batch(every).argmax(-1) == labels[:, None]).mean(axis=0)

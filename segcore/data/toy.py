@@ -9,17 +9,21 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from segcore.data import voc
 from segcore.data.toy_shapes import SHAPES
 
+Pixels = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
 _FIRST = 16  # the first code of a thing; below it: backdrop, shadow, clutter
 
 
-def scene(index: int, size: int = 128, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Scene number `index` of ToyVOC: image (S, S, 3) uint8, mask (S, S) uint8 with void rims.
+def scene(index: int, size: int = 128, seed: int = 0) -> tuple[Pixels, Pixels]:
+    """Scene number `index` of ToyVOC: image (S, S, 3) uint8, mask (S, S) uint8 with void borders.
 
     `size` S is in pixels. The same three numbers always draw the same scene. Raises
     ValueError for a negative index or seed and for a size below 32. Taught in chapter 2.
@@ -43,7 +47,7 @@ def scene(index: int, size: int = 128, seed: int = 0) -> tuple[np.ndarray, np.nd
     return _paint(codes, rng), _label(codes[::2, ::2], class_of)
 
 
-def scenes(n: int, size: int = 128, seed: int = 0, start: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def scenes(n: int, size: int = 128, seed: int = 0, start: int = 0) -> tuple[Pixels, Pixels]:
     """Scenes `start` to `start + n - 1`: images (N, S, S, 3) uint8, masks (N, S, S) uint8.
 
     Raises ValueError as `scene` does, and for n below 1. Taught in chapter 2.
@@ -98,7 +102,7 @@ def _clear(root: Path) -> None:
 
 
 @functools.cache
-def _recipe(label: int) -> tuple[tuple[int, np.ndarray], ...]:
+def _recipe(label: int) -> tuple[tuple[int, Points], ...]:
     """The parts of a class, back to front: (tone 0-3, outline (N, 2) in the box of ±10)."""
     parts = [part.split() for part in SHAPES[voc.CLASSES[label]][2].split(";")]
     return tuple(
@@ -107,7 +111,7 @@ def _recipe(label: int) -> tuple[tuple[int, np.ndarray], ...]:
     )
 
 
-def _outline(kind: str, n: np.ndarray) -> np.ndarray:
+def _outline(kind: str, n: Points) -> Points:
     """The polygon (N, 2) of one primitive: p as given, e, o and l in short straight pieces."""
     turn = np.linspace(0, 2 * np.pi, 33)
     circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
@@ -125,7 +129,7 @@ def _outline(kind: str, n: np.ndarray) -> np.ndarray:
     return np.concatenate([n[2:4] + cap, n[:2] - cap])
 
 
-def _cast(horizon: float, rng: np.random.Generator) -> list[tuple[int, np.ndarray]]:
+def _cast(horizon: float, rng: np.random.Generator) -> list[tuple[int, Points]]:
     """Who appears where, far to near: (class id, affine (2, 3) from the recipe's box to [0, 1])."""
     weights = np.array([count for count, _, _ in SHAPES.values()], float)
     n = rng.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.17, 0.08])
@@ -169,9 +173,7 @@ def _draw_backdrop(
             draw.rectangle((box[0], horizon * side, box[2], box[3]), fill=2)
 
 
-def _draw_thing(
-    draw: ImageDraw.ImageDraw, side: int, label: int, place: np.ndarray, base: int
-) -> None:
+def _draw_thing(draw: ImageDraw.ImageDraw, side: int, label: int, place: Points, base: int) -> None:
     """One thing of class `label` at `place` (2, 3), its tones as codes base + 0..3, outlined."""
     parts = [(tone, (line @ place[:, :2].T + place[:, 2]) * side) for tone, line in _recipe(label)]
     points = np.concatenate([line for _, line in parts])
@@ -186,7 +188,7 @@ def _draw_thing(
             draw.polygon(line, base + tone)
 
 
-def _materials(rng: np.random.Generator) -> np.ndarray:
+def _materials(rng: np.random.Generator) -> NDArray[np.float32]:
     """A table (codes, 7) float32 at random: R, G, B, wave vector x y, its depth, dots or not."""
     n = _FIRST + 16
     hue, saturation, value = rng.uniform((0, 0.15, 0.55), (6, 0.7, 0.98), (n, 3)).T[..., None]
@@ -202,7 +204,7 @@ def _materials(rng: np.random.Generator) -> np.ndarray:
     return table.astype(np.float32)
 
 
-def _paint(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _paint(codes: Pixels, rng: np.random.Generator) -> Pixels:
     """Codes (2S, 2S) uint8 → image (S, S, 3) uint8: hue, pattern, light and noise at random."""
     side = len(codes)
     pixel = _materials(rng)[codes]
@@ -217,15 +219,16 @@ def _paint(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _label(codes: np.ndarray, class_of: np.ndarray) -> np.ndarray:
+def _label(codes: Pixels, class_of: Pixels) -> Pixels:
     """Codes (S, S) → mask (S, S) uint8, void on both sides of every edge between things."""
     mask = class_of[codes]
     owner = np.maximum(codes, _FIRST - 4) // 4
-    rim = np.zeros(mask.shape, bool)
-    for reach in range(1, 1 + max(1, len(mask) // 128)):
+    border = np.zeros(mask.shape, bool)
+    for distance in range(1, 1 + max(1, len(mask) // 128)):
+        parts = (slice(distance, None), slice(-distance))
         for axis in (0, 1):
-            a, b = (np.moveaxis(owner, axis, 0)[s] for s in (slice(reach, None), slice(-reach)))
-            for part in (slice(reach, None), slice(-reach)):
-                np.moveaxis(rim, axis, 0)[part] |= a != b
-    mask[rim] = voc.VOID
+            a, b = (np.moveaxis(owner, axis, 0)[part] for part in parts)
+            for part in parts:
+                np.moveaxis(border, axis, 0)[part] |= a != b
+    mask[border] = voc.VOID
     return mask

@@ -6,11 +6,13 @@ Taught in chapter 1; later chapters explain with it.
 import html
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 import traitlets
+from numpy.typing import NDArray
 from PIL import Image
+from traitlets.utils.bunch import Bunch
 
 from segcore.display.pictures import data_uri, picture_uri
 from segcore.display.widget import (
@@ -20,6 +22,11 @@ from segcore.display.widget import (
     display_size,
     shown_width,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Frame: TypeAlias = "NDArray[np.uint8] | Figure"
 
 
 class Frames(Widget):
@@ -35,7 +42,7 @@ class Frames(Widget):
     _script = "frames"
     _state = ("index",)
 
-    def __init__(self, frames: Sequence[Any], labels: Sequence[str], *,
+    def __init__(self, frames: Sequence[Frame], labels: Sequence[str], *,
                  title: str = "", alt: str | Sequence[str] = "") -> None:  # fmt: skip
         _check(frames, labels, alt)
         pictures = [_encode(frame, f"frames[{i}]") for i, frame in enumerate(frames)]
@@ -54,7 +61,7 @@ class Frames(Widget):
         super().__init__(_scene=scene, _sources=[uri for uri, _ in pictures])
 
     @traitlets.validate("index")
-    def _exists(self, proposal: dict[str, Any]) -> int:
+    def _exists(self, proposal: Bunch) -> int:
         count = len(self._sources)
         if not 0 <= proposal["value"] < max(1, count):
             raise traitlets.TraitError(f"index is {proposal['value']}; wanted 0 to {count - 1}.")
@@ -76,7 +83,7 @@ class Frames(Widget):
         return f"Frames({len(self._sources)} pictures: {first} to {last})"
 
 
-def _check(frames: Any, labels: Any, alt: Any) -> None:
+def _check(frames: Sequence[Frame], labels: Sequence[str], alt: str | Sequence[str]) -> None:
     if len(frames) == 0:
         raise ValueError("frames is empty; wanted at least one picture.")
     if isinstance(labels, str) or len(labels) != len(frames):
@@ -85,7 +92,7 @@ def _check(frames: Any, labels: Any, alt: Any) -> None:
         raise ValueError(f"alt has {len(alt)} texts; wanted one, or {len(frames)}, one a frame.")
 
 
-def _encode(frame: Any, name: str) -> tuple[str, tuple[int, int]]:
+def _encode(frame: Frame, name: str) -> tuple[str, tuple[int, int]]:
     """(data URI, (width, height)) of an array or of a Matplotlib figure."""
     if not hasattr(frame, "savefig"):
         check_image(frame, name)
@@ -96,7 +103,7 @@ def _encode(frame: Any, name: str) -> tuple[str, tuple[int, int]]:
 
     drawn, lean = io.BytesIO(), io.BytesIO()
     frame.savefig(drawn, format="png", metadata={"Software": None})
-    pyplot.close(frame)
+    pyplot.close(cast("Figure", frame))
     figure = Image.open(drawn).convert("RGB")
     # 256 colours are enough for a figure and a third of the bytes.
     figure.quantize(256, dither=Image.Dither.NONE).save(lean, "PNG", optimize=True)

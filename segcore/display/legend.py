@@ -1,31 +1,42 @@
-"""What a page needs to know about a mask: its classes, their shares and inks, and the ids.
+"""What a page needs to know about a mask: its classes, their sizes and colours, and the ids.
 
-`overlay` sends this to the browser. Shares are counted at the mask's full size; the ids travel as
+`overlay` sends this to the browser. Pixels are counted at the mask's full size; the ids travel as
 a palette PNG at the size of the picture on the page. Taught in chapter 1.
 """
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from segcore.data import voc
 from segcore.display.pictures import data_uri
+from segcore.metrics import percent
 
 # Okabe and Ito's colours ("Color Universal Design", 2008), told apart with every kind of colour
 # vision. Black stays the background's, grey void's. From the eighth class on, patterns help.
 SAFE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 _SAFE_VOID, _SAFE_BACKGROUND = "#999999", "#000000"
+Ids = NDArray[np.uint8]  # a mask (H, W)
 _SOLID, _HATCHED = 0, 1  # patterns 2-4 are drawn by overlay.js for the eighth class and later
 
-Row = dict[str, Any]  # of a class: id, name, color, safe, pattern, shares (one for each mask)
+
+class Row(TypedDict):
+    """A class as overlay.js reads it: `shares` is its fraction of the pixels of each mask, `safe`
+    its colour in the palette for everybody, drawn in one of five patterns."""
+
+    id: int
+    name: str
+    color: str
+    safe: str
+    pattern: int
+    shares: list[float]
 
 
-def check_mask(
-    mask: Any, argument: str, shape: tuple[int, int], names: Sequence[str]
-) -> np.ndarray:
+def check_mask(mask: object, argument: str, shape: tuple[int, int], names: Sequence[str]) -> Ids:
     """`mask` as (H, W) uint8. Raises ValueError, naming the argument, where it does not fit."""
     if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "iu":
         kind = mask.dtype if isinstance(mask, np.ndarray) else type(mask).__name__
@@ -42,20 +53,22 @@ def check_mask(
     return mask.astype(np.uint8)
 
 
-def class_rows(masks: Sequence[np.ndarray], names: dict[int, str], colors: np.ndarray) -> list[Row]:
+def class_rows(
+    masks: Sequence[Ids], names: Mapping[int, str], colors: NDArray[np.uint8]
+) -> list[Row]:
     """A row for each class in `masks` ((H, W) uint8 each), by id; `colors` (N, 3) uint8."""
-    shares = np.array([np.bincount(mask.ravel(), minlength=256) / mask.size for mask in masks])
+    fractions = np.array([np.bincount(mask.ravel(), minlength=256) / mask.size for mask in masks])
     rows: list[Row] = []
-    for number in map(int, np.flatnonzero(shares.any(axis=0))):
+    for number in map(int, np.flatnonzero(fractions.any(axis=0))):
         color = voc.palette()[voc.VOID] if number == voc.VOID else colors[number]
-        safe, pattern = _safe_ink(number, names[number], rows)
-        rows.append({"id": number, "name": names[number], "color": "#" + bytes(color).hex(),
-                     "safe": safe, "pattern": pattern,
-                     "shares": [float(share) for share in shares[:, number]]})  # fmt: skip
+        safe, pattern = _safe_color(number, names[number], rows)
+        part = fractions[:, number].tolist()
+        rows.append(Row(id=number, name=names[number], color="#" + bytes(color).hex(),
+                        safe=safe, pattern=pattern, shares=part))  # fmt: skip
     return rows
 
 
-def _safe_ink(number: int, name: str, rows: list[Row]) -> tuple[str, int]:
+def _safe_color(number: int, name: str, rows: list[Row]) -> tuple[str, int]:
     """(colour, pattern) that no row has: by id, so that a class keeps its own, else the next."""
     if number == voc.VOID:
         return _SAFE_VOID, _HATCHED
@@ -63,11 +76,11 @@ def _safe_ink(number: int, name: str, rows: list[Row]) -> tuple[str, int]:
         return _SAFE_BACKGROUND, _SOLID
     taken = {(row["safe"], row["pattern"]) for row in rows}
     hues = [SAFE[(number + k) % len(SAFE)] for k in range(len(SAFE))]
-    inks = [(hue, pattern) for pattern in (_SOLID, 2, 3, 4) for hue in hues]
-    return next((ink for ink in inks if ink not in taken), inks[0])
+    choices = [(hue, pattern) for pattern in (_SOLID, 2, 3, 4) for hue in hues]
+    return next((choice for choice in choices if choice not in taken), choices[0])
 
 
-def mask_uri(mask: np.ndarray, size: tuple[int, int], rows: list[Row]) -> str:
+def mask_uri(mask: Ids, size: tuple[int, int], rows: list[Row]) -> str:
     """`mask` (H, W) uint8 as a palette PNG of `size` (height, width), background transparent.
 
     The script reads the indices, which are the ids; a page without JavaScript shows the colours.
@@ -94,5 +107,5 @@ def listing(rows: list[Row], side: int = 0) -> str:
     return ", ".join(f"{row['name']} {_percent(row['shares'][side])}" for row in found)
 
 
-def _percent(share: float) -> str:
-    return "<0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+def _percent(fraction: float) -> str:
+    return "<0.1 %" if 0 < fraction < 0.0005 else f"{percent(fraction)} %"

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import traitlets
+from numpy.typing import NDArray
 from PIL import Image
+from traitlets.utils.bunch import Bunch
 
 from segcore.data import voc
 from segcore.display.legend import check_mask, class_rows, listing, mask_uri
@@ -34,8 +36,8 @@ class MaskOverlay(Widget):
 
     Traits, read and set from Python: `opacity` and `wipe` (0-1), `outlines`, `safe_palette`,
     `visible` (list of ids), `picked` (None or a dict: column `x`, row `y`, `id`, `name`; setting
-    x and y is enough). `shares` (name → part of all pixels of `mask`, counted at full size) is an
-    ordinary dict. Taught in chapter 1.
+    x and y is enough). `fractions` (name → part of all pixels of `mask`, counted at full size) is
+    an ordinary dict. Taught in chapter 1.
     """
 
     opacity = traitlets.Float(0.6, min=0, max=1).tag(sync=True)
@@ -49,12 +51,12 @@ class MaskOverlay(Widget):
 
     def __init__(
         self,
-        image: np.ndarray,
-        mask: np.ndarray,
+        image: NDArray[np.uint8],
+        mask: NDArray[np.integer],
         class_names: Sequence[str] = voc.CLASSES,
-        colors: np.ndarray = voc.COLORS,
+        colors: NDArray[np.uint8] = voc.COLORS,
         *,
-        compare: np.ndarray | None = None,
+        compare: NDArray[np.integer] | None = None,
         title: str = "",
         alt: str = "",
         opacity: float = 0.6,
@@ -67,7 +69,7 @@ class MaskOverlay(Widget):
             self._masks.append(check_mask(compare, "compare", image.shape[:2], class_names))
         self._names = dict(enumerate(class_names)) | {voc.VOID: "void"}
         rows = class_rows(self._masks, self._names, np.asarray(colors))
-        self.shares: dict[str, float] = {row["name"]: row["shares"][0] for row in rows}
+        self.fractions = {row["name"]: row["shares"][0] for row in rows}
         height, width = display_size(*mask.shape)
         photo = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
         super().__init__(
@@ -82,7 +84,7 @@ class MaskOverlay(Widget):
         )  # fmt: skip
 
     @traitlets.validate("picked")
-    def _complete(self, proposal: dict[str, Any]) -> dict[str, Any] | None:
+    def _complete(self, proposal: Bunch) -> dict[str, Any] | None:
         """Fills in id and name, read from the mask that shows at (x, y)."""
         if not proposal["value"]:
             return None
@@ -96,7 +98,7 @@ class MaskOverlay(Widget):
         return {"x": x, "y": y, "id": number, "name": self._names[number]}
 
     @traitlets.validate("visible")
-    def _named(self, proposal: dict[str, Any]) -> list[int]:
+    def _named(self, proposal: Bunch) -> list[int]:
         unknown = [number for number in proposal["value"] if number not in self._names]
         if unknown:
             raise traitlets.TraitError(f"visible has {unknown}; wanted ids with a class name.")
@@ -126,7 +128,9 @@ class MaskOverlay(Widget):
         return f"MaskOverlay({height}x{width}: {listing(self._scene['classes'])})"
 
 
-def _check(names: Any, colors: Any, opacity: float, labels: Any) -> None:
+def _check(
+    names: Sequence[str], colors: NDArray[np.uint8], opacity: float, labels: Sequence[str]
+) -> None:
     """Raises ValueError naming the first argument that does not fit."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"class_names is {names!r}; wanted a text for each id, from 0 up.")

@@ -64,7 +64,9 @@ class Picture:
         return f"[picture: {self.alt}]"
 
 
-def new(width: float = 7, height: float = 3.2, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
+def new(
+    width: float = 7, height: float = 3.2, columns: int = 1, rows: int = 1
+) -> tuple[Figure, Any]:
     """A figure of `width`×`height` inches in the course's style → (figure, axes or their array).
 
     Drawn without pyplot: nothing is shown twice, nothing stays open.

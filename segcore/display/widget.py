@@ -61,6 +61,7 @@ class Widget(anywidget.AnyWidget):
     _sources: Any = traitlets.List().tag(sync=True)  # data URIs, in the order of the still <img>s
     _script = ""
     _state: tuple[str, ...] = ()
+    _ipython_display_ = None  # ipywidgets 7 (Colab) has one, which leaves picture and words out
     _still: Callable[[], str]  # the HTML without JavaScript; its <img>s are `_sources`, in order
 
     def __init__(self, **traits: Any) -> None:

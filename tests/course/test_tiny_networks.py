@@ -16,7 +16,7 @@ def network():
 
 
 def test_arms_lie_on_their_spirals():
-    points, arm = tiny_networks.arms(90, seed=0)
+    points, arm = tiny_networks.spiral_arms(90, seed=0)
     radius = np.hypot(*points.T) / 2
     turn = np.arctan2(points[:, 1], points[:, 0]) / (2 * np.pi)
     off = (turn - radius - arm / 3 + 0.5) % 1 - 0.5
@@ -33,7 +33,7 @@ def test_what_one_network_sees_moves_no_other(network):
 
 
 def test_each_network_starts_elsewhere_and_learns(network):
-    points, arm = tiny_networks.arms(150, seed=0)
+    points, arm = tiny_networks.spiral_arms(150, seed=0)
     labels = (points[:, 0] > 0).astype(int)  # an easy question
     tiny_networks.train(network, points, labels, steps=40)
     right = tiny_networks.accuracies(network, points, labels)

@@ -1,4 +1,4 @@
-"""The overlay without a browser: shares, escaping, size, determinism, traits, refusals."""
+"""The overlay without a browser: fractions, escaping, size, determinism, traits, refusals."""
 
 import base64
 import io
@@ -11,6 +11,8 @@ import ipywidgets
 import numpy as np
 import pytest
 import traitlets
+from anywidget import AnyWidget
+from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 from skimage import color, data
 
@@ -41,13 +43,13 @@ def payload(uri: str) -> bytes:
     return base64.b64decode(uri.split(",")[1])
 
 
-def test_shares_are_counted_at_full_size() -> None:
+def test_fractions_are_counted_at_full_size() -> None:
     random = np.random.default_rng(0)
     mask = random.integers(0, 5, (1300, 40)).astype(np.uint8)
     overlay = MaskOverlay(np.zeros((1300, 40, 3), np.uint8), mask)
     assert overlay._scene["height"] == 1024  # scaled down on the page
     for number in range(5):
-        assert overlay.shares[voc.CLASSES[number]] == (mask == number).sum() / mask.size
+        assert overlay.fractions[voc.CLASSES[number]] == (mask == number).sum() / mask.size
 
 
 def test_mask_png_holds_ids_unfiltered_and_hides_the_background() -> None:
@@ -190,14 +192,25 @@ def test_arguments_refuse(change: dict[str, object], said: str) -> None:
 
 def test_other_names_and_wide_integers_are_welcome() -> None:
     overlay = MaskOverlay(IMAGE, (MASK == 8).astype(np.int64), ["sky", "road"], voc.palette())
-    assert overlay.shares == {"sky": 2 / 3, "road": 1 / 3} and overlay.visible == [0, 1]
+    assert overlay.fractions == {"sky": 2 / 3, "road": 1 / 3} and overlay.visible == [0, 1]
 
 
-def test_safe_inks_are_never_shared() -> None:
+def test_safe_colours_are_never_shared() -> None:
     mask = np.append(np.arange(21, dtype=np.uint8), np.uint8(255))[None]
     names = dict(enumerate(voc.CLASSES)) | {255: "void"}
-    inks = [(row["safe"], row["pattern"]) for row in class_rows([mask], names, voc.COLORS)]
-    assert len(set(inks)) == 22
+    drawn = {(row["safe"], row["pattern"]) for row in class_rows([mask], names, voc.COLORS)}
+    assert len(drawn) == 22
+
+
+def test_every_host_gets_picture_and_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ipywidgets 7, as on Colab, has a display method of its own that sends the widget alone."""
+    sent: list[object] = []
+    monkeypatch.setattr(
+        AnyWidget, "_ipython_display_", lambda self: sent.append(self), raising=False
+    )
+    bundle, _ = DisplayFormatter().format(MaskOverlay(IMAGE, MASK))
+    assert not sent and "<img" in bundle["text/html"] and "alt=" in bundle["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1: what linear RGB becomes to a reader without
