@@ -19,30 +19,30 @@ from segcore.course import results
 from segcore.data import toy
 
 ROUNDS = 8
-WAYS = {
+WAYS: dict[str, list[str]] = {
     "int8": [],
     "sharp": ["--model", "sharp"],
     "keras": ["--model", "float", "--size", "257"],
 }
 
 
-def seconds(folder: Path, options: list[str]) -> float:
-    """One cold start, in seconds."""
-    command = [sys.executable, "-m", "segcore", "predict", "photo.png", "--out", "out", *options]
+def milliseconds(folder: Path, arguments: list[str]) -> float:
+    """One cold start."""
+    command = [sys.executable, "-m", "segcore", "predict", "photo.png", "--out", "out", *arguments]
     began = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - began
+    return 1000 * (time.perf_counter() - began)
 
 
 if __name__ == "__main__":
+    options = results.parse(results.parser(__doc__))
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as place:
         Image.fromarray(toy.scene(0)[0]).resize((500, 375)).save(Path(place) / "photo.png")
         for turn in tqdm(range(ROUNDS + 1), unit="round"):
-            for way, options in WAYS.items():
-                spent = seconds(Path(place), options)
+            for way, arguments in WAYS.items():
+                spent = milliseconds(Path(place), arguments)
                 if turn:
                     times[way].append(spent)
-    values = {way: round(statistics.median(found), 2) for way, found in times.items()}
-    values["rounds"] = ROUNDS
-    print(results.record("cold_start", values), values)
+    rows = {way: {"p50_ms": round(statistics.median(found))} for way, found in times.items()}
+    print(results.record("cold_start", {**rows, "rounds": ROUNDS}, trial=options.trial), rows)

@@ -94,7 +94,8 @@ def google(shared: Path) -> dict[str, Path]:
 
 def score(segmenter: Segmenter, pairs: Pairs, name: str = "") -> NDArray[np.int64]:
     """A confusion matrix for each of `pairs`, (N, 21, 21), with a bar under way."""
-    return evaluate(segmenter, tqdm(pairs, unit="photo", desc=name or segmenter.name[-30:]))[0]
+    bar = tqdm(pairs, unit="photo", desc=name or segmenter.name[-30:])
+    return evaluate(segmenter, bar).matrices
 
 
 def score_row(matrices: NDArray[np.int64]) -> Row:

@@ -97,13 +97,13 @@ def record(
     DirtyTreeError without a commit that holds the code, ValueError for NaN, which JSON lacks.
     """
     commit = _commit() if trial else _clean_commit()
-    body = {"record": provenance(commit, seed, device), "values": values}
+    body = {"record": provenance(seed, device) | {"commit": commit}, "values": values}
     text = json.dumps(body, indent=1, allow_nan=False) + "\n"
     place = Path(tempfile.mkdtemp(prefix="segcore_trial_")) if trial else folder()
     return write_bytes(place / f"{name}.json", text.encode())
 
 
-def provenance(commit: str, seed: int | None = None, device: str | None = None) -> dict[str, Any]:
+def provenance(seed: int | None = None, device: str | None = None) -> dict[str, Any]:
     """Where a number comes from: command, commit, versions, seed, machine and date (UTC).
 
     `device` names an accelerator where one was used; `threads` says how many TensorFlow was told
@@ -112,7 +112,7 @@ def provenance(commit: str, seed: int | None = None, device: str | None = None) 
     script = Path(sys.argv[0]).resolve()
     return {
         "command": " ".join(["python", *map(relative, [str(script), *sys.argv[1:]])]),
-        "commit": commit,
+        "commit": _commit(),
         "versions": _versions(),
         "seed": seed,
         "machine": machine(),
