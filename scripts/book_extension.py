@@ -58,9 +58,7 @@ class MaskDirective(Directive):
     """`{mask} PNG` with :photo: (a name in skimage.data), :title: and :alt:."""
 
     required_arguments = 1
-    option_spec: ClassVar = {
-        name: directives.unchanged_required for name in ("photo", "title", "alt")
-    }
+    option_spec: ClassVar = dict.fromkeys(("photo", "title", "alt"), directives.unchanged_required)
 
     def run(self) -> list[nodes.Node]:
         path = ROOT / self.arguments[0]

@@ -213,9 +213,11 @@ def disagreements(source: Path) -> list[str]:
         found.append(f"{path.name}: the notebook's metadata differs")
     pairs = zip(stored.cells, wanted.cells, strict=True)
     for number, (old, new) in enumerate(pairs, start=1):
-        for part in ("cell_type", "source", "metadata", "id"):
-            if old[part] != new[part]:
-                found.append(f"{path.name}: cell {number} differs in its {part} from the source")
+        found += [
+            f"{path.name}: cell {number} differs in its {part} from the source"
+            for part in ("cell_type", "source", "metadata", "id")
+            if old[part] != new[part]
+        ]
     return found + unfinished(stored, path.name)
 
 

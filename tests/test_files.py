@@ -41,9 +41,14 @@ def test_somebodys_part_file_stays(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("odd"), KeyboardInterrupt()])
 def test_nothing_is_left_of_a_file_that_was_not_finished(tmp_path, error):
     write_bytes(tmp_path / "a.bin", b"old")
-    with pytest.raises(type(error)), replacing(tmp_path / "a.bin") as file:
-        file.write(b"half")
-        raise error
+
+    def fail():
+        with replacing(tmp_path / "a.bin") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert (tmp_path / "a.bin").read_bytes() == b"old" and os.listdir(tmp_path) == ["a.bin"]
 
 

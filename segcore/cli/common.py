@@ -137,6 +137,6 @@ def complain(error: Exception, name: str = "") -> int:
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks, and with what cannot be printed as an escape such as \\x1b."""
+    r"""`text` without line breaks, and with what cannot be printed as an escape such as \x1b."""
     text = " ".join(text.split())
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

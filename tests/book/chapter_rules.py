@@ -84,10 +84,11 @@ def opening(chapter: Chapter) -> list[str]:
         verb = re.sub(r"[^\w ]", "", point).split()[0].lower()
         if verb not in VERBS:
             complaints.append(f"objective {point!r} does not start with a measurable verb")
-    for what in (r"\d+ minutes", r"\d+ seconds", r"(?i)question\b[^?]+\?"):
-        if not re.search(what, chapter.prose[:4000]):
-            complaints.append(f"the opening has no match for {what}")
-    return complaints
+    return complaints + [
+        f"the opening has no match for {what}"
+        for what in (r"\d+ minutes", r"\d+ seconds", r"(?i)question\b[^?]+\?")
+        if not re.search(what, chapter.prose[:4000])
+    ]
 
 
 def exercises(chapter: Chapter) -> list[str]:

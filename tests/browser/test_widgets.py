@@ -89,7 +89,7 @@ def show(page: Page, tmp_path: Path, *widgets: MaskOverlay | Frames) -> None:
         page.locator("[data-ready]").nth(nth).wait_for()
 
 
-@pytest.mark.parametrize("width, scheme", SIZES)
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_opacity_slider_blends_as_numpy_does(
     browser: Browser, tmp_path: Path, width: int, scheme: str
 ) -> None:
@@ -229,7 +229,7 @@ def test_safe_palette_changes_the_ink(desktop: Page, tmp_path: Path) -> None:
         assert near(found[at], ink) and not near(ink, voc.COLORS[number].astype(float), 40)
 
 
-@pytest.mark.parametrize("said, dark", [
+@pytest.mark.parametrize(("said", "dark"), [
     ("document.documentElement.dataset.theme = 'dark'", True),  # sphinx-book-theme
     ("document.documentElement.setAttribute('theme', 'dark')", True),  # Colab
     ("document.body.dataset.jpThemeLight = 'false'", True),  # JupyterLab
@@ -260,7 +260,7 @@ def test_the_page_cannot_break_it_nor_it_the_page(desktop: Page, tmp_path: Path)
     assert desktop.evaluate("document.styleSheets.length + document.adoptedStyleSheets.length") == 2
 
 
-@pytest.mark.parametrize("width, scheme", SIZES)
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_axe_finds_nothing(
     browser: Browser, axe: Callable[..., list[str]], tmp_path: Path, width: int, scheme: str
 ) -> None:
@@ -272,7 +272,7 @@ def test_axe_finds_nothing(
     next(pages, None)
 
 
-@pytest.mark.parametrize("width, least", [(320, 44), (390, 44), (1280, 24)])
+@pytest.mark.parametrize(("width", "least"), [(320, 44), (390, 44), (1280, 24)])
 def test_targets_are_large_and_nothing_overflows(
     browser: Browser, tmp_path: Path, width: int, least: int
 ) -> None:

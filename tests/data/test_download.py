@@ -232,7 +232,7 @@ def test_the_disk_is_measured_before_anything_is_fetched(server, tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    "name, files, links, words",
+    ("name", "files", "links", "words"),
     [
         ("climbs", {**FILES, "../escaped.txt": b"x"}, {}, "cannot be unpacked"),
         ("climbs below", {**FILES, "VOCdevkit/../../escaped.txt": b"x"}, {}, "cannot be unpacked"),

@@ -53,7 +53,7 @@ def test_every_edge_between_labels_lies_under_void(drawn):
         assert not ((a != b) & (a != 255) & (b != 255)).any()
 
 
-@pytest.mark.parametrize("size, widths", [(64, 2), (128, 2), (256, 4)])
+@pytest.mark.parametrize(("size", "widths"), [(64, 2), (128, 2), (256, 4)])
 def test_the_rim_is_thin_and_grows_with_the_page(size, widths):
     """On straight edges the band is 2 pixels a 128-pixel page: runs of void along the rows."""
     _, masks = toy.scenes(12, size=size)
@@ -157,7 +157,7 @@ def test_write_voc_is_read_back_by_voc(tmp_path: Path):
     }  # fmt: skip
     pairs = voc.file_pairs(root, "trainval")
     assert [p.stem for p, _ in pairs] == [f"toy_{i:06d}" for i in range(5)]
-    assert [p for p in voc.file_pairs(root, "train") + voc.file_pairs(root, "val")] == pairs
+    assert list(voc.file_pairs(root, "train") + voc.file_pairs(root, "val")) == pairs
     for i, (photo, mask) in enumerate(pairs):
         image, wanted = toy.scene(i, size=64, seed=4)
         assert np.array_equal(voc.read_mask(mask), wanted)

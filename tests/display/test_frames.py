@@ -69,7 +69,7 @@ def test_index_is_a_trait_and_the_page_starts_there() -> None:
     assert {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"} == {*bundle}
 
 
-@pytest.mark.parametrize("frames, labels, alt, said", [
+@pytest.mark.parametrize(("frames", "labels", "alt", "said"), [
     ([], [], "", "frames is empty"),
     (GREY, LABELS[:2], "", r"labels is \['black', 'grey'\]; wanted 3 texts"),
     (GREY, "abc", "", "labels is 'abc'"),

@@ -159,7 +159,7 @@ def test_traits_link_with_ipywidgets() -> None:
     assert overlay.opacity == 0.25
 
 
-@pytest.mark.parametrize("name, value", [
+@pytest.mark.parametrize(("name", "value"), [
     ("opacity", 1.5), ("wipe", -0.1), ("visible", [21]), ("picked", {"x": 6, "y": 0}),
     ("picked", {"y": 0}), ("outlines", "yes"),
 ])  # fmt: skip
@@ -168,7 +168,7 @@ def test_traits_refuse(name: str, value: object) -> None:
         setattr(MaskOverlay(IMAGE, MASK), name, value)
 
 
-@pytest.mark.parametrize("change, said", [
+@pytest.mark.parametrize(("change", "said"), [
     ({"image": IMAGE / 255}, r"image has shape \(4, 6, 3\) and dtype float64; wanted \(H, W, 3\)"),
     ({"image": IMAGE[..., 0]}, r"image has shape \(4, 6\)"),
     ({"image": "cat.jpg"}, "image is str; wanted"),

@@ -253,7 +253,7 @@ def test_free_batch_is_refused():
 def test_nothing_is_left_behind_when_writing_fails(tmp_path):
     assert write_bytes(tmp_path / "a.tflite", b"x").read_bytes() == b"x"
     (tmp_path / "folder.tflite").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(FileExistsError):
         write_bytes(tmp_path / "folder.tflite", b"x")
     assert not list(Path(tmp_path).glob("*.part"))
 
