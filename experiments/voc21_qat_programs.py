@@ -89,8 +89,8 @@ def objective(each: Size, label_weight: float) -> Callable:
 def trainer(each: Size, clip: float, label_weight: float) -> Callable:
     """A function (state, levels, teacher, data, batch, rate, number) → (state, terms).
 
-    Adam, whose steps are measured in `levels` of each kernel (see `qat.level_sizes`). A step whose
-    gradient is not finite changes nothing and says so: "fine" is 0.
+    Adam, whose steps are measured in `levels` of each kernel (see `qat.quantisation_steps`). A step
+    whose gradient is not finite changes nothing and says so: "fine" is 0.
     """
     grad = jax.value_and_grad(objective(each, label_weight), has_aux=True)
 
@@ -191,7 +191,7 @@ def prepare(each: Size, options: Any) -> dict[str, Any]:
     nothing = [jnp.zeros_like(w) for w in weights]
     average, v = (jax.tree.map(jnp.array, x) for x in (weights, nothing))  # donated: no sharing
     each.state = (weights, ranges, nothing, v, average)
-    each.levels = [jnp.asarray(level) for level in qat.level_sizes(each.student)]
+    each.levels = [jnp.asarray(level) for level in qat.quantisation_steps(each.student)]
     each.frozen = arrays(each.teacher)
     each.data = tuple(map(jnp.asarray, (each.read.images, each.read.contents, each.read.masks)))
     qat.set_moving(each.student, options.moving)

@@ -52,7 +52,7 @@ def network(size: int, out: Path) -> keras.Model:
 def differences(fake: keras.Model, segmenter: Segmenter, photos: list[Path]) -> common.Row:
     """How well the trained network predicts its own file, in quantisation steps of the output."""
     boxes = [letterbox(read_image(photo), segmenter.size)[0] for photo in photos]
-    apart = np.stack([qat.steps_apart(fake, segmenter, box) for box in boxes])
+    apart = np.stack([qat.steps_apart(fake, box, segmenter.infer(box)) for box in boxes])
     return {
         "photos": len(photos),
         "within_2": common.fraction((apart < 2.5).mean()),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segcore._keras import keras
 from segcore.models.checkpoint import arrays_of, load_weights
+from segcore.models.graph import inputs_by_layer
 from segcore.quantisation import fake_quant
 
 layers = keras.layers
@@ -27,47 +28,41 @@ _COPIED = (
 def fold(model: keras.Model) -> keras.Model:
     """`model` without batch norm: the same logits from `fake_quant.Convolution`s with bias.
 
-    Each kernel is multiplied by γ/√(σ² + ε) of the batch norm behind it, each bias is β - μγ/√(σ²
-    + ε), with the statistics as trained. Takes DeepLabV3, DeepLabV3+ or any model of their layers;
-    raises ValueError naming a layer of another kind. Jacob et al. 2018, section 3.2.
-    Taught in chapter 9.
+    Takes images (B, S, S, 3) to logits as `model` does, in float32. Each kernel is multiplied by
+    γ/√(σ² + ε) of the batch norm behind it, each bias is β - μγ/√(σ² + ε), with the statistics as
+    trained. `model` is DeepLabV3, DeepLabV3+ or any functional model of their layers, and is left
+    as it is; ValueError naming a layer of another kind. Jacob et al. 2018, Quantization and
+    Training of Neural Networks, section 3.2. Taught in chapter 9.
     """
+    inputs = inputs_by_layer(model)
+    norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    norm_behind = {inputs[norm.name][0]: norm.name for norm in norms}
 
-    source: dict[int, str] = {}  # a tensor → the layer that made it
-    norms: dict[str, str] = {}  # a convolution → the batch norm behind it
-
-    def call(layer: Any, x: Any, mask: Any = None) -> Any:  # Keras passes a mask of None
-        if isinstance(layer, layers.BatchNormalization):
-            norms[source[id(x)]] = layer.name
-            return x
-        y = layer(x)
-        source[id(y)] = layer.name
-        return y
+    def call(
+        layer: keras.layers.Layer, x: keras.KerasTensor, mask: None = None
+    ) -> keras.KerasTensor:  # Keras passes a mask of None
+        return x if isinstance(layer, layers.BatchNormalization) else layer(x)
 
     plain = keras.Model(model.input, model.output, name=model.name)  # as if never compiled
-    folded = keras.models.clone_model(plain, clone_function=_unrounded, call_function=call)
-    load_weights(folded, _folded_arrays(model, norms))
+    folded = keras.models.clone_model(plain, clone_function=_without_norm, call_function=call)
+    load_weights(folded, _folded_arrays(model, norm_behind))
     return folded
 
 
 def ensure_folded(model: keras.Model) -> keras.Model:
     """`model` itself when it is folded already, else `fold(model)`."""
-    mine = (*_COPIED, layers.InputLayer, fake_quant.Convolution)
-    return model if all(isinstance(layer, mine) for layer in model.layers) else fold(model)
+    kinds = (*_COPIED, layers.InputLayer, fake_quant.Convolution)
+    return model if all(isinstance(layer, kinds) for layer in model.layers) else fold(model)
 
 
-def _unrounded(layer: Any) -> Any:
+def _without_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The folded network's layer in place of `layer`, without weights yet."""
-    if isinstance(layer, layers.Conv2D):  # a depthwise one is none of these
-        return fake_quant.Convolution(
-            layer.filters, _side(layer, "kernel_size"), _side(layer, "strides"),
-            _side(layer, "dilation_rate"), name=layer.name,
-        )  # fmt: skip
-    if isinstance(layer, layers.DepthwiseConv2D):
-        return fake_quant.Convolution(
-            layer.input.shape[-1], _side(layer, "kernel_size"), _side(layer, "strides"),
-            _side(layer, "dilation_rate"), depthwise=True, name=layer.name,
-        )  # fmt: skip
+    if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+        depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        sides = (_side(layer, name) for name in ("kernel_size", "strides", "dilation_rate"))
+        filters = layer.input.shape[-1] if depthwise else layer.filters
+        geometry = fake_quant.Geometry(filters, *sides, depthwise)
+        return fake_quant.Convolution(geometry, name=layer.name)
     if isinstance(layer, (*_COPIED, layers.BatchNormalization)):
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
     raise ValueError(
@@ -76,7 +71,7 @@ def _unrounded(layer: Any) -> Any:
     )
 
 
-def _side(layer: Any, attribute: str) -> int:
+def _side(layer: keras.layers.Layer, attribute: str) -> int:
     """The one number behind a layer's pair of equal ones."""
     first, second = getattr(layer, attribute)
     if first != second:
@@ -84,21 +79,22 @@ def _side(layer: Any, attribute: str) -> int:
     return int(first)
 
 
-def _folded_arrays(model: keras.Model, norms: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Kernels and biases (float32, computed in float64) with each batch norm multiplied in."""
+def _folded_arrays(
+    model: keras.Model, norm_behind: Mapping[str, str]
+) -> dict[str, NDArray[np.float32]]:
+    """Kernels and biases (computed in float64) with each batch norm multiplied in."""
     arrays = {key: value.astype(np.float64) for key, value in arrays_of(model).items()}
-    folded: dict[str, np.ndarray] = {}
+    folded: dict[str, NDArray[np.float64]] = {}
     for name in {key.split("/")[0] for key in arrays if key.endswith("/kernel")}:
         kernel = arrays[f"{name}/kernel"]
         depthwise = isinstance(model.get_layer(name), layers.DepthwiseConv2D)
         filters = kernel.shape[2] if depthwise else kernel.shape[3]
         bias = arrays.get(f"{name}/bias", np.zeros(filters))
-        if name in norms:
-            gamma, beta, mean, variance = (
-                arrays[f"{norms[name]}/{key}"]
-                for key in ("gamma", "beta", "moving_mean", "moving_variance")
-            )
-            factor = gamma / np.sqrt(variance + model.get_layer(norms[name]).epsilon)
+        if name in norm_behind:
+            norm = norm_behind[name]
+            keys = ("gamma", "beta", "moving_mean", "moving_variance")
+            gamma, beta, mean, variance = (arrays[f"{norm}/{key}"] for key in keys)
+            factor = gamma / np.sqrt(variance + model.get_layer(norm).epsilon)
             kernel = kernel * (factor[:, None] if depthwise else factor)
             bias = beta + (bias - mean) * factor
         folded |= {f"{name}/kernel": kernel, f"{name}/bias": bias}

@@ -1,24 +1,27 @@
-"""Quantisation-aware training: a trained network, rebuilt so that it feels its own rounding.
+"""Quantisation-aware training: a trained network, rebuilt so that it computes its own rounding.
 
-`calibrate` watches how far activations reach; `quantise` folds batch norm into the kernels (see
-`folding`) and inserts the rounding (see `fakequant`). What comes out trains like any Keras model
+`calibrate` observes the ranges of activations; `quantise` folds batch norm into the kernels (see
+`fold`) and inserts the rounding (see `fake_quant`). What comes out trains like any Keras model
 and becomes an int8 file without calibration photos. Weights carry over between sizes by name.
+No maintained library makes a LiteRT int8 file from a Keras 3 model in this way, hence this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segcore._keras import keras
 from segcore.models.checkpoint import arrays_of, load_weights
+from segcore.models.graph import inputs_by_layer
 from segcore.quantisation import fake_quant, fold
 
 ops, layers = keras.ops, keras.layers
 
-Ranges = Mapping[str, tuple[float, float]]  # name of a range → its least and largest value
+Ranges: TypeAlias = Mapping[str, tuple[float, float]]  # name → least and largest value
 
 IMAGE = "image_range"
 # A photo's byte b enters an int8 file as b - 128 steps of 1/127.5, the levels nearest to [-1, 1].
@@ -27,10 +30,10 @@ IMAGE_RANGE = (-128 / 127.5, 127 / 127.5)
 _SAME_SCALE = (layers.UpSampling2D, layers.Cropping2D, layers.Concatenate, layers.Resizing)
 
 
-class Rounded(NamedTuple):
-    """One place where activations are rounded: behind `layer`, into the range called `range`.
+class QuantisationPoint(NamedTuple):
+    """Where activations are rounded: behind `layer`, into the range called `range`.
 
-    Of the places that share a range, the one that `observes` tells it how far values reach.
+    Of the points that share a range, the one that `observes` moves it in training.
     """
 
     layer: str
@@ -39,71 +42,83 @@ class Rounded(NamedTuple):
 
 
 def calibrate(
-    model: keras.Model, batches: Iterable[Any], share: float = 0.9
+    model: keras.Model, batches: Iterable[NDArray[np.float32]], quantile: float = 0.9
 ) -> dict[str, tuple[float, float]]:
-    """How far `model`'s activations reach on `batches` of images (B, S, S, 3) in [-1, 1], by range.
+    """The ranges of `model`'s activations on `batches` of images (B, S, S, 3) in [-1, 1], by name.
 
-    Each photo's least and largest value are taken; the range covers those of a `share` (0..1) of
-    the photos, so that one odd photo does not coarsen the levels for all. `model` is a trained
-    float network, folded or not. Raises ValueError without batches. Taught in chapter 9.
+    Each photo's least and largest value are taken; the range covers those of a fraction `quantile`
+    of the photos (above 0, at most 1), so that one odd photo does not coarsen the levels for all.
+    `model` is a trained float network, folded or not. ValueError without batches and for another
+    `quantile`. Jacob et al. 2018, section 3.1, average instead. Taught in chapter 9.
     """
     folded = fold.ensure_folded(model)
     watching = observer(folded)
     watching.compile(jit_compile=keras.backend.backend() == "jax")  # else a graph suffices
-    seen = [np.asarray(watching.predict_on_batch(np.asarray(batch))) for batch in batches]
-    if not seen:
+    found = [np.asarray(watching.predict_on_batch(np.asarray(batch))) for batch in batches]
+    if not found:
         raise ValueError("batches is empty: at least one batch of photos is wanted")
-    return ranges_from(folded, np.concatenate(seen), share)
+    return ranges_from(folded, np.concatenate(found), quantile)
 
 
 def observer(model: keras.Model) -> keras.Model:
-    """A model from images to the extremes (B, R, 2) at each place that `places(model)` lists."""
+    """A model from images to the extremes (B, P, 2) at each of P `quantisation_points(model)`."""
     folded = fold.ensure_folded(model)
-    outputs = [folded.get_layer(place.layer).output for place in places(folded)]
-    seen = [ops.stack(fake_quant.extremes(output), axis=-1) for output in outputs]
-    return keras.Model(folded.input, ops.stack(seen, axis=1))
+    outputs = [folded.get_layer(point.layer).output for point in quantisation_points(folded)]
+    found = [ops.stack(fake_quant.extremes(output), axis=-1) for output in outputs]
+    return keras.Model(folded.input, ops.stack(found, axis=1))
 
 
 def ranges_from(
-    model: keras.Model, seen: np.ndarray, share: float = 0.9
+    model: keras.Model, extremes: NDArray[np.float32], quantile: float = 0.9
 ) -> dict[str, tuple[float, float]]:
-    """Extremes (N, R, 2) of N photos, from `observer(model)` → ranges by name."""
-    if not 0 < share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, not {share}")
-    low, high = np.quantile(seen[..., 0], 1 - share, 0), np.quantile(seen[..., 1], share, 0)
+    """`extremes` (N, P, 2) of N photos, from `observer(model)` → ranges by name.
+
+    ValueError for a `quantile` that is not above 0 and at most 1.
+    """
+    if not 0 < quantile <= 1:
+        raise ValueError(f"quantile must be above 0 and at most 1, not {quantile}")
+    lows = np.quantile(extremes[..., 0], 1 - quantile, 0)
+    highs = np.quantile(extremes[..., 1], quantile, 0)
     ranges: dict[str, tuple[float, float]] = {}
-    for place, least, largest in zip(places(fold.ensure_folded(model)), low, high, strict=True):
-        before = ranges.get(place.range, (0.0, 1e-3))
-        ranges[place.range] = min(before[0], float(least)), max(before[1], float(largest))
+    points = quantisation_points(fold.ensure_folded(model))
+    for point, low, high in zip(points, lows, highs, strict=True):
+        before = ranges.get(point.range, (0.0, 1e-3))
+        ranges[point.range] = min(before[0], float(low)), max(before[1], float(high))
     return ranges
 
 
 def quantise(model: keras.Model, ranges: Ranges | None = None, bits: int = 8) -> keras.Model:
     """A trained float `model` → the network of the same logits, up to rounding.
 
+    Images (B, S, S, 3) in [-1, 1] → logits as `model` gives them, float32 on 2**bits levels.
     Kernels and activations are rounded to `bits` bits as TFLite's int8 does it (only 8 can be
     exported). Batch norm is folded; kernels and biases are what trains, in float32 whatever the
     precision policy. `ranges` come from `calibrate`; without them every range is -6 to 6, to be
     filled by `load_weights`. One range serves both ends of every resize, crop and concatenation.
-    Raises ValueError for ranges of another network. Jacob et al. 2018. Taught in chapter 9.
+    ValueError for ranges of another network and for `bits` outside 2 to 16. Jacob et al. 2018.
+    Taught in chapter 9.
     """
+    if not 2 <= bits <= 16:
+        raise ValueError(f"bits must be between 2 and 16, not {bits}")
     folded = fold.ensure_folded(model)
-    found = {place.layer: place for place in places(folded)}
-    shared = {p.range: fake_quant.FakeQuantise(bits, name=p.range) for p in found.values()}
-    image, inputs = fake_quant.FakeQuantise(8, name=IMAGE), _inputs(folded)  # photos are bytes
+    points = {point.layer: point for point in quantisation_points(folded)}
+    rounding = {p.range: fake_quant.FakeQuantise(bits, name=p.range) for p in points.values()}
+    image, inputs = fake_quant.FakeQuantise(8, name=IMAGE), inputs_by_layer(folded)
     start = folded.layers[0].name
-    ranges_of = {start: IMAGE} | {name: place.range for name, place in found.items()}
+    range_of = {start: IMAGE} | {name: point.range for name, point in points.items()}
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if isinstance(layer, fake_quant.Convolution):
-            config |= {"bits": bits, "source": ranges_of[inputs[layer.name][0]]}
+            config |= {"bits": bits, "source": range_of[inputs[layer.name][0]]}
         return type(layer).from_config(config)
 
-    def call(layer: Any, x: Any, mask: Any = None) -> Any:  # Keras passes a mask of None
+    def call(
+        layer: keras.layers.Layer, x: keras.KerasTensor, mask: None = None
+    ) -> keras.KerasTensor:  # Keras passes a mask of None
         y = layer(image(x) if inputs[layer.name] == [start] else x)
-        place = found.get(layer.name)
-        return shared[place.range](y, observe=place.observes) if place else y
+        point = points.get(layer.name)
+        return rounding[point.range](y, observe=point.observes) if point else y
 
     plain = keras.Model(folded.input, folded.output, name=folded.name)  # as if never compiled
     network = keras.models.clone_model(plain, clone_function=clone, call_function=call)
@@ -114,7 +129,8 @@ def quantise(model: keras.Model, ranges: Ranges | None = None, bits: int = 8) ->
 def set_moving(network: keras.Model, moving: bool, momentum: float = 0.99) -> None:
     """Whether training calls move the ranges of a quantised `network` (never the image's).
 
-    A compiled training step keeps what it was compiled with: set this before.
+    A compiled training step keeps what it was compiled with: set this before. ValueError for a
+    `momentum` outside [0, 1). Taught in chapter 9.
     """
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum must be at least 0 and below 1, not {momentum}")
@@ -129,79 +145,83 @@ def get_ranges(network: keras.Model) -> dict[str, tuple[float, float]]:
     return {n: (float(np.asarray(low)), float(np.asarray(high))) for n, (low, high) in ends.items()}
 
 
-def level_sizes(network: keras.Model, bits: int = 8) -> list[np.ndarray]:
-    """For each trainable variable, how far apart its levels are: (filters,), or (C, 1) depthwise.
+def quantisation_steps(network: keras.Model, bits: int = 8) -> list[NDArray[np.float32]]:
+    """The quantisation step of each trainable variable: (filters,), or (C, 1) depthwise.
 
-    Steps measured in levels mean the same in every layer; the kernels of one network differ a
+    A change by one step means the same in every layer; the kernels of one network differ a
     thousandfold. A bias counts as one more weight, of an input that is always 1.
     """
-    sizes: dict[str, np.ndarray] = {}
-    for layer in network.layers:
-        if isinstance(layer, fake_quant.Convolution):
-            kernel = np.abs(np.asarray(layer.kernel))
-            reach = kernel.max((0, 1)) if layer.depthwise else kernel.max((0, 1, 2))
-            level = (reach / (2 ** (bits - 1) - 1)).astype(np.float32)
-            sizes |= {layer.kernel.path: level, layer.bias.path: level.reshape(-1)}
-    return [sizes[variable.path] for variable in network.trainable_variables]
+    steps: dict[str, NDArray[np.float32]] = {}
+    for layer in _convolutions(network):
+        largest = np.abs(np.asarray(layer.kernel)).max(layer.output_axes)
+        step = (largest / (2 ** (bits - 1) - 1)).astype(np.float32)
+        by_kernel = step[:, None] if layer.geometry.depthwise else step
+        steps |= {layer.kernel.path: by_kernel, layer.bias.path: step}
+    return [steps[variable.path] for variable in network.trainable_variables]
 
 
 def round_biases(network: keras.Model) -> None:
-    """Rounds each bias to what the int8 file stores: whole multiples of kernel level × input level.
+    """Rounds each bias to what the int8 file stores: whole multiples of kernel step × input step.
 
     Only what is left between network and file shrinks; nothing is gained or lost otherwise.
+    Taught in chapter 9.
     """
-    steps = {name: (high - low) / 255 for name, (low, high) in get_ranges(network).items()}
-    for layer in network.layers:
-        if isinstance(layer, fake_quant.Convolution):
-            kernel = np.abs(np.asarray(layer.kernel, np.float64))
-            reach = kernel.max((0, 1, 3) if layer.depthwise else (0, 1, 2))
-            reach = np.maximum(reach * fake_quant.HEADROOM, fake_quant.LEAST_KERNEL)
-            unit = reach / 127 * steps[layer.source]
-            layer.bias.assign(np.round(np.asarray(layer.bias, np.float64) / unit) * unit)
+    input_steps = {name: (high - low) / 255 for name, (low, high) in get_ranges(network).items()}
+    for layer in _convolutions(network):
+        largest = np.abs(np.asarray(layer.kernel, np.float64)).max(layer.output_axes)
+        largest = np.maximum(largest * fake_quant.HEADROOM, fake_quant.LEAST_KERNEL)
+        unit = largest / 127 * input_steps[layer.source]
+        layer.bias.assign(np.round(np.asarray(layer.bias, np.float64) / unit) * unit)
 
 
-def steps_apart(network: keras.Model, segmenter: Any, box: np.ndarray) -> np.ndarray:
-    """How far a quantised `network` and its int8 file differ, score by score, (S, S, C).
+def steps_apart(
+    network: keras.Model, box: NDArray[np.uint8], logits: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """How far a quantised `network` and its int8 file differ, logit by logit, (S, S, C).
 
-    In steps of the output's scale. `segmenter` is the file as `runtime.load` opens it, `box` a
-    letterboxed photo (S, S, 3) uint8, `network` has a batch of 1.
+    In quantisation steps of the output. `box` is a letterboxed photo (S, S, 3), `logits` (S, S, C)
+    what the file gives for it; `network` has a batch of 1. Taught in chapter 9.
     """
     low, high = get_ranges(network)[_last_range(network)]
     pixels = (box[None] - np.float32(128)) / np.float32(127.5)  # what the file takes the bytes for
     mine = np.asarray(network(pixels))[0]
-    return np.abs(mine - segmenter.infer(box)) * 255 / (high - low)
+    return np.abs(mine - logits) * 255 / (high - low)
 
 
-def places(folded: keras.Model) -> list[Rounded]:
+def quantisation_points(folded: keras.Model) -> list[QuantisationPoint]:
     """Where the activations of a folded network are rounded, in the order of its layers.
 
     Behind every layer, but not between a convolution and its ReLU (TFLite does both at once), nor
     before what only picks or joins the values. What TFLite gives one scale shares a range, called
-    after the concatenation in it, else after the first layer.
+    after the last concatenation in it, else after the first layer. Taught in chapter 9.
     """
-    inputs = _inputs(folded)
-    leader = {layer.name: layer.name for layer in folded.layers}
-    for layer in folded.layers:
-        if isinstance(layer, _SAME_SCALE):
-            members = [_root(leader, name) for name in inputs[layer.name]]
-            for name in [*members, layer.name]:
-                leader[name] = members[0]
-    joins = {
-        _root(leader, layer.name): layer.name
-        for layer in folded.layers
-        if isinstance(layer, layers.Concatenate)
-    }
-    listed = []
+    inputs, owners = inputs_by_layer(folded), _range_owners(folded)
+    points = []
     for layer in folded.layers[1:]:
         if not _rounded_later(folded, layer.name, inputs):
-            root = _root(leader, layer.name)
-            name = joins.get(root, root)
-            listed.append(Rounded(layer.name, f"{name}_range", observes=layer.name == name))
-    return listed
+            owner = owners[layer.name]
+            points.append(QuantisationPoint(layer.name, f"{owner}_range", layer.name == owner))
+    return points
+
+
+def _range_owners(folded: keras.Model) -> dict[str, str]:
+    """For each layer, the layer after which the range of its output is called."""
+    group = {layer.name: [layer.name] for layer in folded.layers}  # layers of one scale, in order
+    inputs = inputs_by_layer(folded)
+    for layer in folded.layers:
+        if isinstance(layer, _SAME_SCALE):
+            joined = {*group[layer.name]}.union(*(group[name] for name in inputs[layer.name]))
+            members = [other.name for other in folded.layers if other.name in joined]
+            group |= dict.fromkeys(members, members)
+    joins = {x.name for x in folded.layers if isinstance(x, layers.Concatenate)}
+    return {
+        name: next((m for m in reversed(members) if m in joins), members[0])
+        for name, members in group.items()
+    }
 
 
 def _rounded_later(folded: keras.Model, name: str, inputs: Mapping[str, list[str]]) -> bool:
-    """Whether everything behind layer `name` takes its values up before they are rounded."""
+    """Whether every layer behind `name` takes its values up before they are rounded."""
     layer = folded.get_layer(name)
     takers: tuple[type, ...] = (layers.Concatenate,)
     if isinstance(layer, fake_quant.Convolution):
@@ -212,22 +232,6 @@ def _rounded_later(folded: keras.Model, name: str, inputs: Mapping[str, list[str
     return bool(behind) and all(isinstance(taker, takers) for taker in behind)
 
 
-def _inputs(model: keras.Model) -> dict[str, list[str]]:
-    """For each layer, the names of the layers that feed it."""
-    makers = {id(layer.output): layer.name for layer in model.layers}
-    found: dict[str, list[str]] = {model.layers[0].name: []}
-    for layer in model.layers[1:]:
-        tensors = layer.input if isinstance(layer.input, list) else [layer.input]
-        found[layer.name] = [makers[id(tensor)] for tensor in tensors]
-    return found
-
-
-def _root(leader: Mapping[str, str], name: str) -> str:
-    while leader[name] != name:
-        name = leader[name]
-    return name
-
-
 def _last_range(network: keras.Model) -> str:
     """The name of the range that the network's output is rounded into."""
     return str(_rounding_layers(network)[-1].name)
@@ -235,6 +239,10 @@ def _last_range(network: keras.Model) -> str:
 
 def _rounding_layers(network: keras.Model) -> list[fake_quant.FakeQuantise]:
     return [layer for layer in network.layers if isinstance(layer, fake_quant.FakeQuantise)]
+
+
+def _convolutions(network: keras.Model) -> list[fake_quant.Convolution]:
+    return [layer for layer in network.layers if isinstance(layer, fake_quant.Convolution)]
 
 
 def _fill(network: keras.Model, folded: keras.Model, ranges: Ranges | None) -> None:

@@ -29,7 +29,7 @@ def tiny(seed=0, size=17, batch_size=None):
     image = keras.Input((size, size, 3), batch_size=batch_size)
     x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="first")(image)
     x = blocks.normalise(x, "first_BN", "relu6")
-    y = blocks.separable_convolution(x, 8, "second", rate=2)
+    y = blocks.separable_convolution(x, 8, "second", dilation=2)
     y = layers.Add(name="sum")([x, blocks.convolution(y, 8, "third", None)])
     y = blocks.upsample_aligned(y, 2, "half")
     beside = blocks.convolution(image, 4, "beside")
@@ -132,7 +132,7 @@ def test_gradient_is_one_inside_the_range_and_zero_outside():
 
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_kernels_have_a_range_for_each_channel_and_keep_their_largest_value(depthwise):
-    layer = fake_quant.Convolution(6, 3, depthwise=depthwise, bits=8)
+    layer = fake_quant.Convolution(fake_quant.Geometry(6, 3, depthwise=depthwise), bits=8)
     layer.build((None, 9, 9, 6))
     kernel = np.random.default_rng(2).normal(0, 1, layer.kernel.shape)
     kernel *= 10.0 ** np.arange(-2, 4)[:, None] if depthwise else 10.0 ** np.arange(-2, 4)
@@ -170,14 +170,14 @@ def test_folding_leaves_the_logits_as_they_were(narrow):
 
 
 def test_ranges_are_shared_where_tflite_wants_one_scale(narrow):
-    found = {place.layer: place for place in qat.places(narrow[1])}
-    ranges = {name: place.range for name, place in found.items()}
+    found = {point.layer: point for point in qat.quantisation_points(narrow[1])}
+    ranges = {name: point.range for name, point in found.items()}
     assert ranges["aspp_pool_relu"] == ranges["concat"] == "concat_range"
     assert ranges["concat_projection_relu"] == ranges["decoder_concat"] == "decoder_concat_range"
     assert ranges["logits"] == ranges["logits_crop"] == "logits_range"
     shared = ("concat_range", "decoder_concat_range", "logits_range")
     assert len(set(ranges.values())) == len(ranges) - len(shared)
-    watching = [place.range for place in found.values() if place.observes]
+    watching = [point.range for point in found.values() if point.observes]
     assert sorted(watching) == sorted(set(ranges.values()))
     inside = {"Conv1", "aspp0_relu", "aspp_spread", "encoder_up", "encoder_crop", "logits_up"}
     assert not inside & set(found), "rounded where TFLite does not round"
@@ -190,6 +190,13 @@ def test_weights_carry_over_by_name_to_another_size(narrow):
     checkpoint.load_weights(larger, checkpoint.arrays_of(network))
     assert qat.get_ranges(larger) == qat.get_ranges(network)
     assert larger(images(1, 97)).shape == (1, 97, 97, 5)
+
+
+def test_a_quantised_network_is_made_again_from_its_own_description():
+    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()]), bits=4)
+    again = keras.Model.from_config(network.get_config())
+    checkpoint.load_weights(again, checkpoint.arrays_of(network))
+    np.testing.assert_array_equal(again(images()), network(images()))
 
 
 def test_saved_and_loaded_a_network_goes_on_as_it_was(tmp_path):
@@ -207,8 +214,8 @@ def test_calibration_covers_the_extremes_of_a_share_of_the_photos():
     values = np.asarray(keras.Model(folded.input, folded.get_layer("sum").output)(images(10)))
     low, high = values.min((1, 2, 3)), values.max((1, 2, 3))
     batches = [images(10)[:5], images(10)[5:]]
-    everything = qat.calibrate(tiny(), batches, share=1.0)
-    some = qat.calibrate(tiny(), batches, share=0.8)
+    everything = qat.calibrate(tiny(), batches, quantile=1.0)
+    some = qat.calibrate(tiny(), batches, quantile=0.8)
     # the sum is enlarged and joined, so its range is that of everything joined
     assert everything["all_range"][0] == pytest.approx(min(low.min(), 0), rel=1e-4)
     assert everything["all_range"][1] >= high.max() * (1 - 1e-4)
@@ -225,7 +232,7 @@ def train(network, teacher, steps, rate=0.1):
     x = images(4)
     target = tf.nn.softmax(teacher(x))
     least = -tf.reduce_sum(target * tf.math.log(target), -1)
-    levels, losses = qat.level_sizes(network), []
+    levels, losses = qat.quantisation_steps(network), []
     for _ in range(steps):
         with tf.GradientTape() as tape:
             surprise = tf.nn.softmax_cross_entropy_with_logits(target, network(x, training=True))
@@ -238,14 +245,14 @@ def train(network, teacher, steps, rate=0.1):
 
 
 def test_training_mends_what_few_bits_broke():
-    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], share=1.0), bits=4)
+    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], quantile=1.0), bits=4)
     losses = train(network, tiny(), 15)
     assert losses[-1] < 0.6 * losses[0]
     assert all(v.path.endswith(("/kernel", "/bias")) for v in network.trainable_variables)
 
 
 def test_more_bits_come_closer():
-    ranges = qat.calibrate(tiny(), [images()], share=1.0)
+    ranges = qat.calibrate(tiny(), [images()], quantile=1.0)
     truth = tiny()(images()).numpy()
     answers = [qat.quantise(tiny(), ranges, bits)(images()).numpy() for bits in (4, 6, 8)]
     apart = [float(np.abs(answer - truth).mean()) for answer in answers]
@@ -253,7 +260,7 @@ def test_more_bits_come_closer():
 
 
 def test_ranges_move_only_when_told_to_and_the_image_range_never():
-    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images(seed=3)], share=1.0))
+    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images(seed=3)], quantile=1.0))
     before = qat.get_ranges(network)
     network(images(), training=True)
     assert qat.get_ranges(network) == before
@@ -278,7 +285,7 @@ def shipped():
     boxes = [letterbox(np.ascontiguousarray(photo), 257)[0]
              for photo in (photos.chelsea(), photos.astronaut(), photos.coffee())]  # fmt: skip
     folded = fold.fold(pretrained.load(257))
-    ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], share=1.0)
+    ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], quantile=1.0)
     network = qat.quantise(deeplab.deeplab_v3_plus(257, batch_size=1))
     checkpoint.load_weights(network, checkpoint.arrays_of(qat.quantise(folded, ranges)))
     qat.round_biases(network)
@@ -289,7 +296,7 @@ def shipped():
 def near(network, content, box, tmp_path):
     """The share of scores within two steps of the output's scale."""
     file = load(write_bytes(tmp_path / "qat.tflite", content))
-    return (qat.steps_apart(network, file, box) < 2.5).mean()
+    return (qat.steps_apart(network, box, file.infer(box)) < 2.5).mean()
 
 
 def test_the_int8_file_says_what_the_network_says(shipped, tmp_path):
@@ -315,13 +322,15 @@ def test_the_file_is_pure_int8_without_calibration_photos(shipped):
 
 
 def test_nearly_every_score_of_a_small_network_is_within_one_step_of_its_file(tmp_path):
-    network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()], share=1.0))
+    network = qat.quantise(tiny(batch_size=1), qat.calibrate(tiny(), [images()], quantile=1.0))
     qat.round_biases(network)
     content = to_tflite(network, "int8")
     file = load(write_bytes(tmp_path / "tiny.tflite", content), class_names="abcde")
     for image in images():
         box = np.round(image * 127.5 + 128).astype(np.uint8)
-        apart = qat.steps_apart(network, file, box)  # ties of the resize may fall otherwise
+        apart = qat.steps_apart(
+            network, box, file.infer(box)
+        )  # ties of the resize may fall otherwise
         assert (apart < 1.5).mean() > 0.99 and apart.max() < 3.5
     assert not any(operator.in_float for operator in tflite.File(content).operators)
 
@@ -395,7 +404,7 @@ def keep_kernels_from_ties(network):
 
 
 def test_jax_and_tensorflow_agree_in_values_and_gradients(tmp_path):
-    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], share=1.0))
+    network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], quantile=1.0))
     keep_kernels_from_ties(network)
     record(network, tmp_path)
     answer = subprocess.run(
@@ -415,9 +424,11 @@ def test_what_cannot_be_quantised_is_refused_by_name():
         qat.quantise(keras.Model(image, keras.layers.Conv2D(2, 1, strides=(1, 2))(image)))
     with pytest.raises(ValueError, match="batches is empty"):
         qat.calibrate(tiny(), [])
-    with pytest.raises(ValueError, match="share must be above 0"):
-        qat.calibrate(tiny(), [images()], share=0)
+    with pytest.raises(ValueError, match="quantile must be above 0"):
+        qat.calibrate(tiny(), [images()], quantile=0)
     with pytest.raises(ValueError, match="ranges lacks second_depthwise_relu_range"):
         qat.quantise(tiny(), {"first_relu_range": (0, 6)})
+    with pytest.raises(ValueError, match="bits must be between 2 and 16, not 1"):
+        qat.quantise(tiny(), bits=1)
     with pytest.raises(ValueError, match="momentum must be"):
         qat.set_moving(qat.quantise(tiny()), True, momentum=1.0)
