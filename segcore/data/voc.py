@@ -179,7 +179,7 @@ def _names(listing: Path) -> list[str]:
     if not names:
         raise ValueError(f"{listing}: the list is empty; write one photo name a line")
     if outside := [name for name in names if not _is_plain(name)]:
-        raise ValueError(f"{listing}: {outside[0]} is no name of a photo in JPEGImages; correct it")
+        raise ValueError(f"{listing}: {outside[0][:60]} is no name of a photo; correct the line")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise ValueError(
             f"{listing}: names {len(twice)} photos more than once (first: {twice[0]}), which would "
@@ -190,7 +190,7 @@ def _names(listing: Path) -> list[str]:
 
 def _is_plain(name: str) -> bool:
     """Whether `name` stays in the folder that it is looked up in."""
-    return not {"/", "\\", "\0"} & set(name) and name not in (".", "..")
+    return not {"/", "\\", "\0"} & set(name) and name not in (".", "..") and len(name) <= 200
 
 
 def _voc_home(root: Path) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from segcore._stderr import quiet_stderr
-from segcore.export.tflite import File, Source, name_of
+from segcore.export.tflite import NO_FLATBUFFER, File, Source, name_of
 
+LARGEST_SCALE = 1e9  # those that ship reach 1.7
 MOST_THREADS = 256  # with a hundred thousand, the process dies
 
 
@@ -31,6 +33,7 @@ def open_interpreter(
     plain = kinds.BUILTIN_REF if exact else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     content = file.content if isinstance(file, File) else file
     in_memory = isinstance(content, bytes)
+    _check_scales(name_of(file), content if in_memory else Path(content).read_bytes())
     source = {"model_content": content} if in_memory else {"model_path": str(content)}
     try:
         with quiet_stderr():
@@ -45,3 +48,20 @@ def open_interpreter(
         why = str(error).splitlines()[0] if str(error) else "unknown"
         raise ValueError(f"{name_of(file)}: not a readable .tflite model ({why})") from error
     return made
+
+
+def _check_scales(name: str, content: bytes) -> None:
+    """ValueError unless every scale of the file is a positive number: of others LiteRT dies."""
+    try:
+        from ai_edge_litert.schema_py_generated import Model
+    except ImportError:
+        from tensorflow.lite.python.schema_py_generated import Model
+    try:
+        graph = Model.GetRootAs(content).Subgraphs(0)
+        parameters = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
+        scales = [q.ScaleAsNumpy() for q in parameters if q is not None and q.ScaleLength()]
+    except (*NO_FLATBUFFER, AttributeError) as error:  # the second where it has no graph
+        raise ValueError(f"{name}: not a readable .tflite model ({error})") from error
+    for scale in scales:
+        if not ((scale > 0) & (scale < LARGEST_SCALE)).all():
+            raise ValueError(f"{name}: has a quantisation scale of {scale.min()}; export it anew")

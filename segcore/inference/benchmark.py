@@ -158,7 +158,16 @@ def _fed(file: str | Path | bytes, threads: int | None) -> Run:
     interpreter = open_interpreter(file, threads)
     for source in interpreter.get_input_details():
         interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
-    return interpreter.invoke
+
+    def run() -> None:
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:  # a damaged file may show it only now
+            raise ValueError(
+                f"{tflite.name_of(file)}: does not run ({error}); export it anew"
+            ) from error
+
+    return run
 
 
 def _noise(shape: Iterable[int], dtype: Any) -> NDArray:
