@@ -105,8 +105,9 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
     box = np.full((size, size, 3), PAD, np.uint8)
     # Strips give the same bytes as the whole when the steps come in Pillow's order: rows are made
-    # narrow first, but Pillow 13 begins with the columns of what is more than twice as tall.
-    if H <= 2 * W:
+    # narrow first, but Pillow 13 begins with the columns where it shrinks what is more than twice
+    # as tall as wide.
+    if H <= 2 * W or h >= H:
         narrow = np.concatenate([_scale(image[rows], w=w) for rows in strips((H, W))])
         box[:h, :w] = _scale(narrow, h=h)
     else:
