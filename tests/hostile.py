@@ -325,7 +325,8 @@ def spoilt_npz(here: Path, random: Random) -> Case:  # TensorFlow from here on
         with np.load(io.BytesIO(content)) as stored:
             arrays = dict(stored)
         name = str(random.choice([n for n in arrays if n.endswith("kernel")]))
-        arrays[name] = [arrays[name] * np.nan, arrays[name][..., :1], arrays[name].ravel()][way - 1]
+        kernel = arrays[name]
+        arrays[name] = [kernel * np.nan, kernel[:, :, :1], kernel.ravel()][way - 1]
         with (here / "m.npz").open("wb") as file:
             np.savez(file, **arrays)
     write(here / "a.png", photo(random))
