@@ -162,6 +162,7 @@ def test_front_upsamples_an_answer_at_stride_4(experiment, tmp_path):
             )
 
 
+@pytest.mark.slow
 def test_averages_gives_batch_norms_the_statistics_it_is_asked_for(experiment):
     averages = experiment("averages")
     images = np.random.default_rng(0).uniform(-1, 1, (10, 65, 65, 3)).astype(np.float32)

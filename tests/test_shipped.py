@@ -60,6 +60,7 @@ def test_default_is_the_phones():
         load(size=513)
 
 
+@pytest.mark.slow
 def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
     whole, thin = pretrained.load(513), pretrained.load(weights="lean")
     assert thin.output_shape == (None, 513, 513, 21)

@@ -129,6 +129,7 @@ def silhouettes(masks: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, ...]
     return tuple(np.array(column) for column in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_shape_alone_tells_the_class_and_a_colour_histogram_does_not():
     """Nearest neighbour on silhouettes against nearest neighbour on colours, same things."""
     images, masks = toy.scenes(700, size=96, seed=5)

@@ -118,6 +118,7 @@ def test_encode_refuses_other_ids(wrong):
         voc.encode(np.zeros((5, 6), np.int64))
 
 
+@pytest.mark.slow
 def test_all_official_masks_decode_and_so_do_their_rgb_twins(shared: Path):
     """All 2,895: ids 0-20 and 255 only; the RGB twin (and a fourth as RGBA) gives the same ids."""
     paths = sorted((shared / "voc" / "VOCdevkit").rglob("SegmentationClass/*.png"))

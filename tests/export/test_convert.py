@@ -78,6 +78,7 @@ def paths(contents, tmp_path_factory):
     return {name: write_bytes(folder / f"{name}.tflite", c) for name, c in contents.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_contract(name, paths, reference, pairs):
     mib, changed, difference, iou = LIMITS[name]
@@ -92,12 +93,14 @@ def test_contract(name, paths, reference, pairs):
     assert held["changed"] == pytest.approx(1 - held["accuracy"], abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIMITS)
 def test_batch_of_one_leaves_no_space_to_batch(name, contents):
     kinds = {operator.kind for operator in tflite.File(contents[name]).operators}
     assert not [kind for kind in kinds if "SPACE" in kind or "BATCH" in kind]
 
 
+@pytest.mark.slow
 def test_only_int8_computes_in_integers(contents):
     for name, content in contents.items():
         operators = tflite.File(content).operators
@@ -112,6 +115,7 @@ def test_only_int8_computes_in_integers(contents):
             assert "CONV_2D" in in_float and "ADD" in in_float
 
 
+@pytest.mark.slow
 def test_kernels_are_stored_as_promised(contents):
     for name, precision in convert.PRECISIONS.items():
         model = tflite.File(contents[name]).model
@@ -120,6 +124,7 @@ def test_kernels_are_stored_as_promised(contents):
         assert most == 1280 * 256 * sizes[precision.weights]  # concat_projection
 
 
+@pytest.mark.slow
 def test_multiply_adds_are_counted_like_the_networks(network, contents):
     from segcore.models import cost
 
@@ -128,6 +133,7 @@ def test_multiply_adds_are_counted_like_the_networks(network, contents):
     assert tflite.File(contents["int8"]).operators[2].layer.startswith("expanded_conv")
 
 
+@pytest.mark.slow
 def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_path):
     content = to_tflite(network, "int8", calibration, argmax=True)
     operators = tflite.File(content).operators
@@ -141,6 +147,7 @@ def test_argmax_inside_names_the_highest_score(network, calibration, paths, tmp_
     assert compare_files(paths["int8"], winner, [])["logit_difference"] is None
 
 
+@pytest.mark.slow
 def test_float_interface(calibration):
     small = deeplab.deeplab_v3_plus(65, 21, 8, 1, deeplab.DeepLabConfig(width=0.35))
     operators = tflite.File(to_tflite(small, "int8", calibration, "float32")).operators
@@ -148,6 +155,7 @@ def test_float_interface(calibration):
     assert not [o for o in operators if o.in_float]  # changes of type at the two ends, no more
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["expanded_conv_project_BN", "block_5_expand_relu", "logits"])
 def test_one_layer_by_hand_to_the_bit(contents, calibration, layer):
     layer = debugger.integers(contents["int8"], next(calibration.images(SIZE)), layer)
@@ -156,12 +164,14 @@ def test_one_layer_by_hand_to_the_bit(contents, calibration, layer):
     np.testing.assert_array_equal(ours, layer.output)
 
 
+@pytest.mark.slow
 def test_only_pointwise_layers_are_opened(contents, calibration):
     for layer in ("Conv1_relu", "nowhere", "block_2_add"):
         with pytest.raises(ValueError, match=f"layer '{layer}' is no 1×1 convolution"):
             debugger.integers(contents["int8"], next(calibration.images(SIZE)), layer)
 
 
+@pytest.mark.slow
 def test_signal_to_noise_falls_from_conversion_to_conversion(contents, calibration):
     images = list(calibration.images(SIZE))[:1]
     rows = debugger.signal_to_noise(contents["float32"], contents["int8"], images)
@@ -170,6 +180,7 @@ def test_signal_to_noise_falls_from_conversion_to_conversion(contents, calibrati
     assert min(d for _, d in debugger.signal_to_noise(*[contents["float32"]] * 2, images)) > 200
 
 
+@pytest.mark.slow
 def test_signal_to_noise_is_the_formula(contents, calibration):
     image = next(calibration.images(SIZE))
     rows = debugger.signal_to_noise(contents["float32"], contents["int8"], [image])
@@ -181,6 +192,7 @@ def test_signal_to_noise_is_the_formula(contents, calibration):
     assert rows[-1][1] == pytest.approx(wanted, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_corrected_biases_bring_the_means_back(contents, calibration):
     images = list(calibration.images(SIZE))
     wanted, before, after = (
@@ -195,6 +207,7 @@ def test_corrected_biases_bring_the_means_back(contents, calibration):
     assert len(contents["corrected"]) <= len(contents["int8"])
 
 
+@pytest.mark.slow
 def test_files_of_two_networks_are_not_compared(contents):
     small = to_tflite(_fixed(deeplab.deeplab_v3(65, filters=8)), "float32")
     for wrong in (debugger.signal_to_noise, bias_correction.correct_bias):
@@ -266,6 +279,7 @@ def test_what_is_no_tflite_file_is_named(tmp_path):
         open_interpreter(tmp_path / "a.tflite")
 
 
+@pytest.mark.slow
 def test_reference_of_another_size_is_refused(paths):
     other = Segmenter(lambda box: box, 65, "other")
     with pytest.raises(ValueError, match="reference is made for 65 pixels"):

@@ -75,6 +75,7 @@ def file(small, tmp_path_factory):
     return write_bytes(tmp_path_factory.mktemp("benchmark") / "small.tflite", content)
 
 
+@pytest.mark.slow
 def test_profile_has_a_time_for_each_operator_that_runs(file):
     parts = benchmark.profile(file, rounds=2)
     operators = tflite.File(file).operators
@@ -111,6 +112,7 @@ def _name(interpreter, index):
     return interpreter._get_tensor_details(index, 0)["name"]
 
 
+@pytest.mark.slow
 def test_keras_runs_agree(small):
     runs = benchmark.keras_runs(small)
     answers = [np.asarray(run()) for run in runs.values()]
@@ -183,6 +185,7 @@ def test_a_size_without_an_int8_file_is_exported_without_and_says_so(tmp_path, c
     assert len(list(tmp_path.glob("*.tflite"))) == 3
 
 
+@pytest.mark.slow
 def test_export_command(tmp_path, capsys):
     toy.write_voc(tmp_path / "voc", n_train=2, n_val=1, size=96)
     photos = str(tmp_path / "voc")

@@ -48,6 +48,7 @@ def test_fractions_are_counted():
     assert prediction.names == ["cat", "background", "person"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "key", "expected"), MINE)
 def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expected):
     from segcore.metrics import summary
@@ -58,6 +59,7 @@ def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expect
     assert miou == pytest.approx(results.get(f"voc40.{key}.miou"), abs=0.05)
 
 
+@pytest.mark.slow
 def test_googles_file_scores_what_the_course_says(shared, voc_root):
     from segcore.metrics import summary
 

@@ -66,6 +66,7 @@ def test_reach_equals_the_one_found_by_gradient(layers):
     assert _reach_by_gradient(model) == predicted
 
 
+@pytest.mark.slow
 def test_reach_of_mobilenet_v2_by_gradient():
     images = keras.Input((641, 641, 3))
     model = keras.Model(images, mobilenet.mobilenet_v2(images))

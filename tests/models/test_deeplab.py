@@ -36,6 +36,7 @@ def as_plus(v3, size):
     return plus
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [SMALL, 97])
 def test_surgery_copies_any_deeplab_v3(size):
     v3 = deeplab.deeplab_v3(size, upsampling=(4, 4))
@@ -47,6 +48,7 @@ def test_surgery_copies_any_deeplab_v3(size):
     assert (copied.argmax(-1) == expected.argmax(-1)).mean() >= 0.999
 
 
+@pytest.mark.slow
 def test_surgery_gives_the_same_masks_on_photos(shared):
     v3 = deeplab.deeplab_v3(257, upsampling=(4, 4))
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
@@ -71,6 +73,7 @@ def test_surgery_leaves_the_arrays_it_is_given_alone():
         assert all(np.array_equal(array, old[key]) for key, array in side.items())
 
 
+@pytest.mark.slow
 def test_lean_network_says_what_the_whole_one_says_with_parts_silenced():
     """The same arrays, zeroed in the whole network and cut away in the lean one."""
     plus = deeplab.deeplab_v3_plus(SMALL)

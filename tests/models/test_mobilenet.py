@@ -37,6 +37,7 @@ def _features(model):
     return keras.Model(model.input, [model.get_layer("out_relu").output, model.output])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.35, 0.5, 1.0, 1.4])
 def test_equals_keras_at_every_width(width):
     theirs = keras.applications.MobileNetV2((SIZE, SIZE, 3), alpha=width, weights=None)
@@ -63,6 +64,7 @@ def test_equals_keras_without_top_at_an_odd_size():
     np.testing.assert_allclose(ours(x), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_published_parameter_counts():
     network = mobilenet.mobilenet_v2_classifier(SIZE)
     assert network.count_params() == 3_538_984

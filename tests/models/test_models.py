@@ -18,6 +18,7 @@ def test_parameters_and_shape(network):
     assert network.output_shape == (None, 65, 65, 21)
 
 
+@pytest.mark.slow
 def test_backbone_equals_keras_applications():
     images = keras.Input((65, 65, 3))
     ours = keras.Model(images, mobilenet.mobilenet_v2(images, output_stride=32))
@@ -60,6 +61,7 @@ def test_late_rounding_errs_the_other_way():
     np.testing.assert_allclose(y[4:12], np.arange(4, 12) + 0.5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_atrous_backbone_sees_what_the_strided_one_sees():
     images = keras.Input((129, 129, 3))
     coarse = keras.Model(images, mobilenet.mobilenet_v2(images, 32))
@@ -71,6 +73,7 @@ def test_atrous_backbone_sees_what_the_strided_one_sees():
     np.testing.assert_allclose(a, b[:, ::2, ::2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_survive_a_round_trip(network, tmp_path):
     checkpoint.save_weights(network, tmp_path / "w.npz")
     again = deeplab.deeplab_v3_plus(65)

@@ -183,6 +183,7 @@ def test_ranges_are_shared_where_tflite_wants_one_scale(narrow):
     assert not inside & set(found), "rounded where TFLite does not round"
 
 
+@pytest.mark.slow
 def test_weights_carry_over_by_name_to_another_size(narrow):
     network = qat.quantise(narrow[1], qat.calibrate(narrow[1], [images(2, 65)]))
     larger = qat.quantise(small(97, batch_size=1))
@@ -199,6 +200,7 @@ def test_a_quantised_network_is_made_again_from_its_own_description():
     np.testing.assert_array_equal(again(images()), network(images()))
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_a_network_goes_on_as_it_was(tmp_path):
     network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()]))
     train(network, tiny(), 2)
@@ -244,6 +246,7 @@ def train(network, teacher, steps, rate=0.1):
     return losses
 
 
+@pytest.mark.slow
 def test_training_mends_what_few_bits_broke():
     network = qat.quantise(tiny(), qat.calibrate(tiny(), [images()], quantile=1.0), bits=4)
     losses = train(network, tiny(), 15)
@@ -251,6 +254,7 @@ def test_training_mends_what_few_bits_broke():
     assert all(v.path.endswith(("/kernel", "/bias")) for v in network.trainable_variables)
 
 
+@pytest.mark.slow
 def test_more_bits_come_closer():
     ranges = qat.calibrate(tiny(), [images()], quantile=1.0)
     truth = tiny()(images()).numpy()
@@ -299,12 +303,14 @@ def near(network, content, box, tmp_path):
     return (qat.steps_apart(network, box, file.infer(box)) < 2.5).mean()
 
 
+@pytest.mark.slow
 def test_the_int8_file_says_what_the_network_says(shipped, tmp_path):
     network, content, boxes = shipped
     for box in boxes:
         assert near(network, content, box, tmp_path) > 0.95
 
 
+@pytest.mark.slow
 def test_the_int8_file_says_so_on_voc_photos_too(shipped, voc_root, tmp_path):
     network, content, _ = shipped
     photos = sorted((voc_root / "JPEGImages").glob("*.jpg"))[:3]
@@ -313,6 +319,7 @@ def test_the_int8_file_says_so_on_voc_photos_too(shipped, voc_root, tmp_path):
     assert np.mean(shares) > 0.93 and min(shares) > 0.88
 
 
+@pytest.mark.slow
 def test_the_file_is_pure_int8_without_calibration_photos(shipped):
     _, content, _ = shipped
     kinds = {operator.kind for operator in tflite.File(content).operators}
@@ -415,6 +422,7 @@ def test_jax_and_tensorflow_agree_in_values_and_gradients(tmp_path):
     assert answer.stdout.startswith("equal under jax"), answer.stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_be_quantised_is_refused_by_name():
     image = keras.Input((8, 8, 3))
     odd = keras.Model(image, keras.layers.Softmax(name="odd")(keras.layers.Conv2D(2, 1)(image)))
