@@ -14,7 +14,7 @@ import common
 
 from segcore import shipped
 from segcore._files import write_bytes
-from segcore.export.tflite import with_labels
+from segcore.export.labels import with_labels
 from segcore.models import pretrained
 from segcore.quantisation.bias_correction import to_int8
 

@@ -16,6 +16,7 @@ from segcore.data import voc
 from segcore.export import convert, tflite
 from segcore.export.calibration import Calibration, draw_photos
 from segcore.export.convert import to_tflite
+from segcore.export.labels import with_labels
 from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
 from segcore.inference.machine import machine
@@ -147,7 +148,7 @@ def _convert_all(
     class_names = pretrained.class_names(options.model)
     for name in progress(options.precision, "file", "exporting"):
         content = _convert(options, network, calibration, name)
-        write_bytes(files[name], tflite.with_labels(content, class_names))
+        write_bytes(files[name], with_labels(content, class_names))
 
 
 def _convert(

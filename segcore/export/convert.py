@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from segcore._stderr import quiet_stderr
 from segcore.export import tflite
 from segcore.export.calibration import Calibration
@@ -119,6 +121,9 @@ def _check(network: Any, precision: str, interface: str) -> None:
         raise ValueError(f"precision {precision!r} is not known; wanted {', '.join(PRECISIONS)}")
     if interface not in INTERFACES:
         raise ValueError(f"interface {interface!r} is not known; wanted {', '.join(INTERFACES)}")
+    for variable in network.weights:
+        if not np.isfinite(np.asarray(variable, np.float32)).all():  # the converter hides infinity
+            raise ValueError(f"network: {variable.path} holds values that are not finite")
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[0] != 1:
         raise ValueError(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
 import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +11,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+from segcore.export.labels import read_labels
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # they change the type and compute nothing
-LABELS = "labels.txt"  # in a zip behind the model, as TFLite's metadata packs associated files
-MOST_LABELS = 1 << 20  # bytes
 NO_FLATBUFFER = (  # what Google's reader raises for a damaged file
     struct.error, IndexError, KeyError, TypeError, ValueError, OverflowError, MemoryError,
 )  # fmt: skip
@@ -65,6 +63,14 @@ class File:
         except NO_FLATBUFFER as error:
             raise ValueError(f"{self.name}: a damaged .tflite file ({error})") from error
 
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The class names that the file carries, () for one without. See `labels`."""
+        try:
+            return read_labels(self.content)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
+
     @property
     def graph(self) -> Any:
         """The graph of `model`: `tensors`, `operators`, `inputs`, `outputs`."""
@@ -89,6 +95,16 @@ class File:
         """Whether the file stores the values of tensor `index`."""
         buffer = self.model.buffers[self.graph.tensors[index].buffer]
         return buffer.data is not None and len(buffer.data) > 0
+
+    def constant(self, tensor: Any) -> NDArray:
+        """The floating-point values that the file stores for a `tensor` of the graph, flat.
+
+        Empty for one that is computed, or stored in another type.
+        """
+        data = self.model.buffers[tensor.buffer].data
+        kind = {"float32": np.float32, "float16": np.float16}.get(_type(tensor))
+        stored = b"" if data is None or kind is None else bytes(data)
+        return np.frombuffer(stored, kind or np.float32)
 
     def is_unpacking(self, number: int) -> bool:
         """Whether operator `number` has nothing but constants to work on."""
@@ -150,58 +166,6 @@ def name_of(source: Source) -> str:
     if isinstance(source, File):
         return source.name
     return "the content" if isinstance(source, bytes) else str(source)
-
-
-def with_labels(content: bytes, class_names: Sequence[str]) -> bytes:
-    """A .tflite that carries its `class_names`: `labels.txt`, in a zip behind the model.
-
-    TFLite's metadata tools pack files so: interpreters do not look behind the model, and
-    `unzip -p FILE labels.txt` prints the names. Names that `content` had are replaced; without
-    `class_names` it stays as it is.
-    """
-    if not class_names:
-        return content
-    packed = io.BytesIO(content[: _zip_start(content)])
-    with zipfile.ZipFile(packed, "a") as archive:
-        info = zipfile.ZipInfo(LABELS, (1980, 1, 1, 0, 0, 0))  # equal names make equal bytes
-        archive.writestr(info, "".join(f"{name}\n" for name in class_names))
-    return packed.getvalue()
-
-
-def labels(source: str | Path | bytes) -> tuple[str, ...]:
-    """The class names that a .tflite carries, () for one without. See `with_labels`."""
-    try:
-        with zipfile.ZipFile(
-            io.BytesIO(source) if isinstance(source, bytes) else source
-        ) as archive:
-            listed = archive.infolist()
-            found = [i for i in listed if i.filename in (LABELS, "labelmap.txt")] or [
-                info for info in listed if info.filename.endswith(".txt")
-            ]
-            if len(found) != 1 or found[0].file_size > MOST_LABELS:
-                return ()
-            return _lines(archive.read(found[0]).decode("utf-8"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError):
-        return ()  # no zip behind the model, or none that can be read: no names
-
-
-def labels_beside(path: Path) -> tuple[str, ...]:
-    """The class names in `FILE.labels.txt` beside the model FILE, a line for each; () without."""
-    beside = path.with_name(f"{path.name}.labels.txt")
-    return _lines(beside.read_text(encoding="utf-8-sig")) if beside.is_file() else ()
-
-
-def _lines(text: str) -> tuple[str, ...]:
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _zip_start(content: bytes) -> int:
-    """Where the zip behind a model begins; its length where there is none."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return min((info.header_offset for info in archive.infolist()), default=len(content))
-    except zipfile.BadZipFile:
-        return len(content)
 
 
 def _without_unused_buffers(model: Any, part: Any) -> Any:

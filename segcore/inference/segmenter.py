@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from segcore import shipped
 from segcore.data.images import letterbox, signed, strips, unletterbox
-from segcore.data.voc import CLASSES, VOID
+from segcore.data.voc import CLASSES
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
-from segcore.inference import litert
+from segcore.export.labels import has_checksum, labels_beside
+from segcore.inference import checks, litert
 
 if TYPE_CHECKING:
     import keras
@@ -147,9 +148,9 @@ def wrap(network: keras.Model, name: str, class_names: Sequence[str] | None = No
     """
     from segcore._keras import keras
 
-    check_input(name, network.input_shape)
+    checks.check_input(name, network.input_shape)
     side = network.input_shape[1]
-    named = _names(name, tuple(network.output_shape[1:]), class_names)
+    named = checks.names(name, tuple(network.output_shape[1:]), class_names)
     runner, lock = keras.Model(network.inputs, network.outputs), Lock()
     runner.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
@@ -168,11 +169,11 @@ def _load_keras(
     from segcore.models import checkpoint, pretrained
 
     if path.suffix == ".keras":
-        network, stored = _open_keras(path, size), tflite.labels_beside(path)
-        check_answer(name, tuple(network.output_shape[1:]), network.input_shape[1])
+        network, stored = _open_keras(path, size), labels_beside(path)
+        checks.check_answer(name, tuple(network.output_shape[1:]), network.input_shape[1])
     else:
         network = pretrained.load(size, path)
-        stored = checkpoint.read_description(path).class_names or tflite.labels_beside(path)
+        stored = checkpoint.read_description(path).class_names or labels_beside(path)
     return wrap(network, name, class_names or stored)
 
 
@@ -183,7 +184,7 @@ def _open_keras(path: Path, size: int | None) -> keras.Model:
         network = keras.saving.load_model(path, compile=False)
     except UNREADABLE as error:
         raise ValueError(f"{path}: not a readable Keras model ({error})") from error
-    check_input(str(path), network.input_shape, size)
+    checks.check_input(str(path), network.input_shape, size)
     return network
 
 
@@ -195,52 +196,13 @@ def _load_tflite(
     class_names: Sequence[str] | None,
 ) -> Segmenter:
     """A `.tflite` with one image input and one output of scores or class ids."""
-    interpreter = open_interpreter(source, threads)
+    file = tflite.File(source)
+    stored = file.class_names or (labels_beside(source) if isinstance(source, Path) else ())
+    if not has_checksum(file.content):  # nor is it one of ours
+        checks.check_numbers(file)
+    interpreter = open_interpreter(file, threads)
     shape, answer = litert.shapes(name, interpreter)
-    check_input(name, shape, size)
-    check_answer(name, answer, int(shape[1]))
-    stored = tflite.labels(source)
-    if not stored and isinstance(source, Path):
-        stored = tflite.labels_beside(source)
-    named = _names(name, answer, class_names or stored)
+    checks.check_input(name, shape, size)
+    checks.check_answer(name, answer, int(shape[1]))
+    named = checks.names(name, answer, class_names or stored)
     return Segmenter(litert.inference(name, interpreter), int(shape[1]), name, *named)
-
-
-def _names(
-    name: str, answer: tuple[int, ...], given: Sequence[str] | None
-) -> tuple[tuple[str, ...], bool]:
-    """The class names of a model, and whether they are a guess.
-
-    Where nobody `given` any, 21 scores (or class ids) are taken for VOC's: Google's files, and many
-    others of that many classes, say no more. Any other number is refused.
-    """
-    scores = answer[2] if len(answer) == 3 else None
-    if given:
-        if scores not in (None, len(given)):
-            raise ValueError(f"{name}: {len(given)} class names for {scores} scores; name each")
-        return tuple(given), False
-    if scores not in (None, len(CLASSES)):
-        advice = f"class_names= in segcore.load, or a line for each in {name}.labels.txt"
-        raise ValueError(f"{name}: {scores} classes without names; give {advice}")
-    return CLASSES, True
-
-
-def check_input(name: str, shape: tuple[int | None, ...], size: int | None = None) -> None:
-    """Refuses a model that does not take one square RGB image, of side `size` where it is given."""
-    if len(shape) != 4 or shape[3] != 3 or shape[1] != shape[2]:
-        raise ValueError(f"{name}: takes {tuple(shape)}; one square RGB image is wanted")
-    if shape[1] in (None, -1):
-        raise ValueError(f"{name}: takes images of any size; export it for one, e.g. 257")
-    if size is not None and size != shape[1]:
-        others = [n.name for n in shipped.NETWORKS.values() if size in n.sizes]
-        advice = f"; at {size} there are {' and '.join(others)}" if others else ""
-        raise ValueError(f"{name}: is made for {shape[1]} pixels, not for size {size}{advice}")
-
-
-def check_answer(name: str, shape: tuple[int, ...], side: int) -> None:
-    """Refuses a model whose answer is not (side, side) ids or (side, side, 2 to 255) scores."""
-    if shape[:2] != (side, side) or (len(shape) != 2 and not 2 <= shape[-1] <= VOID):
-        raise ValueError(
-            f"{name}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
-            f"gets a class id, or 2 to {VOID} scores"
-        )

@@ -14,6 +14,7 @@ from segcore.export.affine import Affine
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
+from segcore.export.labels import with_labels
 from segcore.quantisation.debugger import Image, run_operators, same_operators, to_input
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
@@ -59,7 +60,7 @@ def correct_bias(
             outputs = _run_alone(file, number, values)
         values[int(operator.outputs[0])] = outputs
         values = {index: kept for index, kept in values.items() if last.get(index, -1) > number}
-    return tflite.with_labels(tflite.write(file.model), tflite.labels(file.content))
+    return with_labels(tflite.write(file.model), file.class_names)
 
 
 def _own_copy(source: tflite.Source) -> tflite.File:

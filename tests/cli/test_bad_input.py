@@ -12,6 +12,7 @@ from segcore import shipped
 from segcore.cli import common
 from segcore.cli import main as cli
 from segcore.data import toy, voc
+from segcore.export.labels import with_labels
 from segcore.inference import segmenter
 from segcore.inference.segmenter import Segmenter
 from segcore.models import checkpoint
@@ -57,7 +58,7 @@ def model_kinds(here):
     """Makes each bad model → the pair (file the error must name, options)."""
     whole = shipped.FLOAT.file.read_bytes()
     checkpoint.write_weights({"Conv1/kernel": np.zeros((3, 3, 3, 8))}, here / "other.npz")
-    made_for_513 = write(here / "m513.tflite", b"")
+    made_for_513 = write(here / "m513.tflite", with_labels(b"\0\0\0\0TFL3", "ab"))
     files = {
         "model-missing": here / "lost.tflite",
         "model-unknown-kind": write(here / "old.h5", b"HDF"),

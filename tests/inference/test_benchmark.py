@@ -172,7 +172,7 @@ def test_export_alone_writes_all_four(tmp_path, capsys):
     assert cli.main(["export", "--out", str(tmp_path)]) == 0
     files = {name: tmp_path / f"deeplab_{name}_257.tflite" for name in convert.PRECISIONS}
     assert files["int8"].read_bytes() == shipped.PHONE.file.read_bytes()
-    assert {tflite.labels(file) for file in files.values()} == {voc.CLASSES}
+    assert {tflite.File(file).class_names for file in files.values()} == {voc.CLASSES}
     stored = json.loads((tmp_path / "contract.json").read_text())
     assert list(stored["files"]) == list(files) and stored["calibration"] == {"as_shipped": "phone"}
     assert "int8 " in capsys.readouterr().out

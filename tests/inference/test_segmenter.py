@@ -12,6 +12,7 @@ from segcore.course import results
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite
+from segcore.export.labels import with_labels
 from segcore.inference import segmenter as segmenter_module
 from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Prediction, load
@@ -146,10 +147,10 @@ def test_tflite_input_and_output_types(monkeypatch, tmp_path):
     ]:
         fake = FakeInterpreter(dtype)
         monkeypatch.setattr(
-            segmenter_module, "open_interpreter", lambda path, threads, fake=fake: fake
+            segmenter_module, "open_interpreter", lambda file, threads, fake=fake: fake
         )
-        (tmp_path / "m.tflite").touch()
-        answer = load(tmp_path / "m.tflite", class_names="abc").infer(box)
+        (tmp_path / "m.tflite").write_bytes(with_labels(b"\0\0\0\0TFL3", "abc"))
+        answer = load(tmp_path / "m.tflite").infer(box)
         seen = (fake.seen[0].astype(float) - zero) * scale
         np.testing.assert_allclose(seen, box / 127.5 - 1, atol=1e-6)
         np.testing.assert_allclose(answer[0, 0], [-2.0, 0.0, 5.0])
