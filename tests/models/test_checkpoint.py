@@ -11,7 +11,6 @@ from segcore import shipped
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, pretrained
 
-THIN = deeplab.Wiring(width=0.35)
 FEW = {"a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "b/bias": np.zeros(400)}
 
 
