@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 PAD = 127  # the grey that a network whose inputs lie in [-1, 1] sees as nothing
 MAX_PIXELS = 100_000_000  # a phone's photo has 12 to 50 million; more is a mistake or an attack
 
+WHOLE = 1 << 24  # pixels of a photo that is scaled at once: 64 MB in Pillow
 STRIP = 1 << 18  # pixels or scores worked on at a time: all of a photo's at once are gigabytes
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF") + (  # never EPS: it is a program
     ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
@@ -104,10 +105,11 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     scale = size / max(H, W)
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
     box = np.full((size, size, 3), PAD, np.uint8)
-    # Strips give the same bytes as the whole when the steps come in Pillow's order: rows are made
-    # narrow first, but Pillow 13 begins with the columns where it shrinks what is more than twice
-    # as tall as wide.
-    if H <= 2 * W or h >= H:
+    # Rows are made narrow before columns are made short, as Pillow does; only Pillow 13 begins with
+    # the columns of what is more than twice as tall, mostly: so the usual photo is left to Pillow.
+    if H * W <= WHOLE:
+        box[:h, :w] = _scale(image, h, w)
+    elif H <= 2 * W or h >= H:
         narrow = np.concatenate([_scale(image[rows], w=w) for rows in strips((H, W))])
         box[:h, :w] = _scale(narrow, h=h)
     else:

@@ -134,17 +134,29 @@ def test_letterbox_keeps_proportions_and_pads_below(photo):
     assert (box[49:] == PAD).all() and box[:49].std() > 5
 
 
-SHAPES = [(70, 30), (60, 80), (1000, 200), (200, 1000), (61, 30), (30, 11), (11, 30), (32, 33)]
+SHAPES = [(70, 30), (60, 80), (1000, 200), (200, 1000), (61, 30), (30, 11), (11, 30), (105, 52)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_letterbox_in_strips_gives_the_bytes_of_the_whole(shape, monkeypatch):
-    """Shrunk or enlarged, tall or wide: what Pillow makes of the photo in one go."""
-    monkeypatch.setattr("segcore.data.images.STRIP", 1000)
+def test_letterbox_gives_pillows_own_bytes(shape):
+    """Shrunk or enlarged, tall or wide, in whichever order this Pillow scales rows and columns."""
     photo = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     box, (h, w) = letterbox(photo, 33)
     whole = Image.fromarray(photo).resize((w, h), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(box[:h, :w], whole)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_letterbox_of_a_large_photo_in_strips_has_the_bytes_of_two_steps(shape, monkeypatch):
+    monkeypatch.setattr(images, "STRIP", 1000)
+    monkeypatch.setattr(images, "WHOLE", 0)
+    photo = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    box, (h, w) = letterbox(photo, 33)
+    tall = shape[0] > 2 * shape[1] and h < shape[0]
+    picture = Image.fromarray(photo)
+    for size in [(shape[1], h) if tall else (w, shape[0]), (w, h)]:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(box[:h, :w], picture)
 
 
 def test_letterbox_of_a_single_row():
