@@ -24,19 +24,18 @@ import common
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from voc21 import LARGE
-from voc21_photos import pairs_of
 
 from segcore import shipped
 from segcore._keras import keras
+from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
 from segcore.inference.segmenter import Segmenter, wrap
 from segcore.models import checkpoint, deeplab, surgery
 from segcore.models.checkpoint import Arrays
 from segcore.models.graph import inputs_by_layer
-from segcore.training import runs
+from segcore.training.optimizers import is_encoder
 
-SEEN, CHUNK = 40, 8  # photos to measure statistics on; as many at once
+LARGE, SEEN, CHUNK = 513, 40, 8  # photos to measure statistics on; as many at once
 Norm: TypeAlias = keras.layers.BatchNormalization
 MIXTURES = (  # name, part of the second network in the encoder and behind it, norms made to fit
     ("weights", 0.5, 0.5, False),
@@ -129,7 +128,10 @@ def ensemble(segmenters: Sequence[Segmenter]) -> Segmenter:
 
 def boxes(shared: Path) -> NDArray[np.float32]:
     """Training photos to measure statistics on, (SEEN, 513, 513, 3), drawn with seed 0."""
-    photos = [photo for photo, _ in pairs_of(shared)]
+    photos = [photo for photo, _ in voc.file_pairs(shared / "voc", "train")]
+    coco = sorted((shared / "coco128" / "masks").glob("*.png"))
+    photos += [next((shared / "coco128" / "images").glob(f"{mask.stem}.*")) for mask in coco]
+    photos += sorted((shared / "voc" / "unlabelled").glob("*.jpg"))
     picked = np.random.default_rng(0).permutation(len(photos))[:SEEN]
     return signed(np.stack([letterbox(read_image(photos[i]), LARGE)[0] for i in picked]))
 
@@ -155,7 +157,7 @@ def measure(shared: Path) -> common.Row:
     for name, of_encoder, of_rest, adapt in MIXTURES:
 
         def share(key: str, encoder: float = of_encoder, rest: float = of_rest) -> float:
-            return encoder if runs.is_encoder(key) else rest
+            return encoder if is_encoder(key) else rest
 
         checkpoint.load_weights(both[0], between(first, second, share))
         if adapt:

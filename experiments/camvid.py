@@ -1,22 +1,20 @@
-"""CamVid, one protocol for three optimizers: what camvid_{adam,sgd,adabound}.py share.
+"""CamVid, one protocol for three optimizers: learning rates tried on val, three seeds on test.
 
-    KERAS_BACKEND=jax python experiments/camvid_adam.py --shared ../shared --out runs/camvid
-    ... the same with camvid_sgd.py and camvid_adabound.py; then
-    python experiments/camvid.py runs/camvid     # gathers the three records in results/
+    KERAS_BACKEND=jax python experiments/camvid.py --optimizer adam --out runs/camvid
+    ... the same with sgd and with adabound; then
+    python experiments/camvid.py --gather --out runs/camvid    # makes results/camvid.json of them
 
 ImageNet weights, 11 classes, photos of 480×360 in the official split. Each optimizer gets four
-rates, tried on train with seed 0 and a short schedule and scored on val. The best then trains with
-seeds 0, 1 and 2 on train + val and a long schedule, and is scored once on test: at the photos' own
-resolution, one scale, no mirroring, one confusion matrix. All else is the same for all three.
+learning rates, tried on train with seed 0 and a short schedule and scored on val. The best then
+trains with seeds 0, 1 and 2 on train + val and a long schedule, and is scored once on test: at the
+photos' own resolution, one scale, no mirroring, one confusion matrix. All else is the same for all.
 
-To expect on test: Adam 67.3, SGD 64.1, AdaBound 64.0, seeds half a point apart. The goal of 68 was
-not reached, and more steps alone will not reach it: 3,600 at Adam's rate had given 67.7 (one seed,
-its record lost with its machine), these 6,000 give no more. A first record, with trials of 200
-steps, runs of 2,400 and two seeds, is kept in results/camvid_short.json: there SGD had picked too
-low a rate and AdaBound was ahead of it.
-
-About 17 minutes on one H200, all three side by side. A run that was killed goes on with --resume.
-AdaBound's seeds ran by themselves, with --rate, after the GPU had failed them: see its `note`.
+The record was made at commit 47c1d4f28c by a training loop of our own that cut its views on the
+GPU, with as many steps; Keras' `fit` has not repeated it. To expect on test: Adam 67.3, SGD 64.1,
+AdaBound 64.0, seeds half a point apart. More steps alone do not help: 3,600 at Adam's learning rate
+had given 67.7 (one seed), these 6,000 give no more. A first record, with trials of 200 steps, runs
+of 2,400 and two seeds, is kept in results/camvid_short.json: there SGD had picked too low a
+learning rate and AdaBound was ahead of it. A run that was killed goes on when it is started again.
 
 The verdict, stated beforehand: one optimizer is better than another if its worst seed on test beats
 the other's best; otherwise three seeds do not tell them apart.
@@ -26,28 +24,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
+import common
 import numpy as np
+from numpy.typing import NDArray
 
 from segcore import metrics
+from segcore._files import write_bytes
 from segcore._keras import keras
-from segcore.course import results
-from segcore.data import augment, dataset
+from segcore.data import dataset
+from segcore.data.augment import Augmentation
+from segcore.data.images import signed, unletterbox
 from segcore.models import checkpoint, deeplab
-from segcore.training import fast, losses
-from segcore.training.runs import Run
-from segcore.training.trainer import Trainer
+from segcore.training.batches import Batches
+from segcore.training.fit import Diverged, Recipe, fit
+from segcore.training.optimizers import OPTIMIZERS
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip
 CROP, SIZE, NATIVE = 385, 481, (360, 480)
-RECIPE = augment.Recipe(scale=(0.6, 2.0))
+VIEWS = Augmentation(CROP, scale=(0.6, 2.0))
 RATES = {
     "adam": (3e-4, 1e-3, 3e-3, 1e-2),
     "sgd": (0.01, 0.03, 0.1, 0.3),
@@ -58,169 +56,126 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Budget:
-    """Steps of a trial and of a final run, and photos in a batch: the same for all optimizers."""
+    """Epochs of a trial and of a final run, and photos in a batch: the same for all optimizers."""
 
-    trial: int = 500
-    final: int = 6000
+    trial: int = 22  # of 22 steps: 500 in all
+    final: int = 207  # of 29 steps: 6,000 in all
     batch: int = 16
-    limit: int = 10_000
+    limit: int = 10_000  # photos of a split
 
 
-def say(*words: Any) -> None:
-    print(f"[{perf_counter():7.1f} s]", *words, flush=True)
+@dataclass(frozen=True)
+class Split:
+    """Photos as the network sees them, and their masks (N, 360, 480) as they are."""
+
+    photos: dataset.Photos
+    truth: NDArray[np.uint8]
 
 
-def read(root: Path, split: str, limit: int) -> dataset.Photos:
-    """One official split, letterboxed; label 11 (unlabelled) becomes void."""
-    masks = sorted((root / split / "masks").glob("*.png"))[:limit]
-    pairs = [(root / split / "images" / f"{mask.stem}.jpg", mask) for mask in masks]
-    return dataset.void_from(dataset.load(pairs, SIZE, threads=8), len(CLASSES))
+def read(root: Path, names: tuple[str, ...], limit: int) -> Split:
+    """Official splits, letterboxed; label 11 (unlabelled) becomes void."""
+    folders = [root / name / "masks" for name in names]
+    masks = [path for folder in folders for path in sorted(folder.glob("*.png"))[:limit]]
+    pairs = [(mask.parents[1] / "images" / f"{mask.stem}.jpg", mask) for mask in masks]
+    photos = dataset.void_from(dataset.load(pairs, SIZE, threads=8), len(CLASSES))
+    ids = np.stack([dataset.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in masks])
+    return Split(photos, np.where(ids < len(CLASSES), ids, 255).astype(np.uint8))
 
 
-def labels_of(root: Path, split: str, limit: int) -> np.ndarray:
-    """The masks of a split as they are: (N, 360, 480) uint8, 255 where nobody knows."""
-    paths = sorted((root / split / "masks").glob("*.png"))[:limit]
-    ids = np.stack([dataset.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in paths])
-    return np.where(ids < len(CLASSES), ids, 255).astype(np.uint8)
+def network(start: checkpoint.Arrays, seed: int) -> keras.Model:
+    """DeepLabV3+ for crops, with the dilation rates of whole photos."""
+    config = deeplab.DeepLabConfig(dilation_rates=deeplab.dilation_rates(SIZE))
+    model = deeplab.deeplab_v3_plus(CROP, len(CLASSES), config=config)
+    first = checkpoint.fresh(model.variables, start, seed)
+    for variable in model.variables:
+        variable.assign(first[variable.path])
+    return model
 
 
-def network() -> keras.Model:
-    """DeepLabV3+ for crops, with the atrous rates of whole pictures."""
-    plain = deeplab.deeplab_v3_plus(CROP, len(CLASSES))
-    return fast.fast(plain, rates=deeplab.dilation_rates(SIZE))
+def score(trained: keras.Model, split: Split) -> common.Row:
+    """Accuracy, mIoU and IoU of each class, 0..1, on whole photos at their own resolution."""
+    whole = deeplab.deeplab_v3_plus(SIZE, len(CLASSES))
+    whole.set_weights(trained.get_weights())
+    confusion = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
+    photos = split.photos
+    for image, content, labels in zip(photos.images, photos.contents, split.truth, strict=True):
+        logits = np.asarray(whole.predict_on_batch(signed(image[None])))[0]
+        mask = unletterbox(logits, (int(content[0]), int(content[1])), NATIVE)
+        confusion += metrics.confusion_matrix(labels, mask, len(CLASSES))
+    iou = zip(CLASSES, metrics.iou(confusion), strict=True)
+    return {
+        "accuracy": common.fraction(metrics.pixel_accuracy(confusion)),
+        "miou": common.fraction(metrics.mean_iou(confusion)),
+        "iou": {name: common.fraction(value) for name, value in iou},
+    }
 
 
-def draw(budget: Budget, seed: int, data: Any, contents: np.ndarray, step: int) -> dict[str, Any]:
-    """The batch of `step`: every epoch in its own order."""
-    batch = min(budget.batch, len(contents))
-    epoch, place = divmod(step, len(contents) // batch)
-    order = np.random.default_rng((seed, epoch)).permutation(len(contents))
-    index = order[place * batch : (place + 1) * batch].astype(np.int32)
-    rng = np.random.default_rng((seed, 1, step))
-    view = augment.draw(rng, contents[index], CROP, RECIPE)
-    return {"index": index, "view": tuple(view), "data": data}
-
-
-def scorer(plain: keras.Model) -> Any:
-    """A function (network, photos, labels) → accuracy, mIoU and IoU per class in percent."""
-    import jax
-
-    def look(weights: Any, others: Any, images: Any) -> Any:
-        shown = images.astype("float32") / 127.5 - 1
-        logits, _ = plain.stateless_call(weights, others, shown, training=False)
-        height = round(NATIVE[0] * SIZE / NATIVE[1])
-        native = (len(images), *NATIVE, len(CLASSES))
-        return jax.image.resize(logits[:, :height], native, "linear", antialias=False).argmax(-1)
-
-    compiled = jax.jit(look)
-
-    def score(net: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        values = {v.path: v.value for v in net.variables}
-        groups = (plain.trainable_variables, plain.non_trainable_variables)
-        arrays = [[values[v.path] for v in group] for group in groups]
-        found = []
-        for begin in range(0, len(images), 16):
-            part = np.arange(begin, begin + 16) % len(images)
-            found.append(np.asarray(compiled(*arrays, images[part])))
-        confusion = metrics.confusion_matrix(
-            labels, np.concatenate(found)[: len(labels)].astype(np.uint8), len(CLASSES)
+def run(
+    recipe: Recipe, seed: int, seen: Split, unseen: Split, options: argparse.Namespace
+) -> common.Row:
+    """One training on `seen`, scored on `unseen`, and its history."""
+    start = checkpoint.read_weights(options.shared / "weights" / "mobilenet_v2_imagenet.npz")
+    model, photos = network(start, seed), seen.photos
+    arrays = (photos.images, photos.masks, photos.contents)
+    data = Batches(arrays, options.budget.batch, seed, VIEWS)
+    name = f"{recipe.optimizer}_{recipe.learning_rate:g}_{recipe.epochs}_{seed}"
+    warmup = recipe.epochs * len(data) // 20
+    try:
+        history = fit(
+            model, data, replace(recipe, warmup=warmup), folder=options.out / name, resume=True
         )
-        iou = dict(zip(CLASSES, (100 * metrics.iou(confusion)).round(2).tolist(), strict=True))
-        return {"accuracy": 100 * metrics.pixel_accuracy(confusion),
-                "miou": 100 * metrics.mean_iou(confusion), "iou": iou}  # fmt: skip
+    except Diverged as error:
+        return {"miou": 0.0, "diverged": str(error)}
+    found = score(model, unseen)
+    print(name, found, flush=True)
+    return found | {"history": {key: list(values) for key, values in history.items()}}
 
-    return score
 
-
-def compete(name: str, doc: str) -> None:
-    """The whole protocol for one optimizer; writes OUT/camvid_NAME.json as it goes."""
-    options = argparse.ArgumentParser(description=doc)
-    options.add_argument("--shared", type=Path, required=True)
-    options.add_argument("--out", type=Path, required=True)
-    options.add_argument("--start", type=Path, help="weights to start from (default: ImageNet's)")
-    options.add_argument("--rate", type=float, help="use this rate, try no others")
-    options.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    options.add_argument("--resume", action="store_true", help="go on with what --out holds")
-    options.add_argument("--budget", type=json.loads, default={}, help="fields of Budget, as JSON")
-    chosen = options.parse_args()
-    import jax
-    import jax.numpy as jnp
-
-    budget = Budget(**chosen.budget)
-    label = f"{name}_from_{chosen.start.stem}" if chosen.start else name
-    say(name, jax.devices()[0].device_kind)
-    root = chosen.shared / "camvid"
-    splits = ("train", "val", "test")
-    sets = {split: read(root, split, budget.limit) for split in splits}
-    truth = {split: labels_of(root, split, budget.limit) for split in splits}
-    start = chosen.start or chosen.shared / "weights" / "mobilenet_v2_imagenet.npz"
-    weights = checkpoint.read_weights(start)
-    both = [np.concatenate([getattr(sets[s], k) for s in ("train", "val")])
-            for k in ("images", "contents", "masks")]  # fmt: skip
-    data, contents = [jnp.asarray(array) for array in both], both[1]
+def compete(options: argparse.Namespace) -> None:
+    """The whole protocol for one optimizer; writes OUT/NAME.json."""
+    root, limit, name = options.shared / "camvid", options.budget.limit, options.optimizer
+    train, val, test = (read(root, (split,), limit) for split in ("train", "val", "test"))
+    both = read(root, ("train", "val"), limit)
     keras.config.set_dtype_policy("mixed_bfloat16")
-    net = network()
-    keras.config.set_dtype_policy("float32")
-    plain = fast.fast(deeplab.deeplab_v3_plus(SIZE, len(CLASSES)))
-    score = scorer(plain)
-    base = Run(budget.trial, RATES[name][0], name, encoder=0.5, l2=1e-4, average=0.995,
-                        every=budget.trial)  # fmt: skip
-    trainer = Trainer(net, base, losses.on_views(CROP))
-    memory = trainer.memory()
-    record: dict[str, Any] = {
-        "provenance": results.provenance(device=jax.devices()[0].device_kind),
-        "budget": asdict(budget), "run": asdict(base), "start": start.name,
-        "parameters": net.count_params(), "trials": {}, "final": {}, "histories": {},
-    }  # fmt: skip
-
-    def train(run: Run, members: int, split: str, folder: str) -> dict[str, Any]:
-        first = checkpoint.fresh(net.variables, weights, run.seed)
-        fresh = {**memory, **{f"network/{path}": array for path, array in first.items()}}
-        trainer.restart(run, fresh)
-        clock = perf_counter()
-        pick = partial(draw, budget, run.seed, data, contents[:members])
-        try:
-            rows = train(trainer, pick, chosen.out / label / folder, resume=chosen.resume)
-        except trainer.Diverged as error:
-            say(label, run.rate, error)
-            return {"miou": 0.0, "diverged": str(error)}
-        trainer.publish()
-        spent = perf_counter() - clock
-        pace = None if chosen.resume else 1000 * spent / run.steps  # part of it ran elsewhere
-        found = score(net, sets[split].images, truth[split])
-        found |= {"loss": rows[-1]["loss"], "milliseconds_a_step": pace}
-        record["histories"][folder] = rows
-        (chosen.out / f"camvid_{label}.json").write_text(json.dumps(record, indent=1))
-        say(label, run.rate, "seed", run.seed, split, found)
-        return found
-
-    for rate in RATES[name] if chosen.rate is None else ():
-        run = replace(base, rate=rate, warmup=budget.trial // 20)
-        found = train(run, len(sets["train"]), "val", f"rate_{rate:g}")
-        record["trials"][f"{rate:g}"] = found
-    best = chosen.rate or max(RATES[name], key=lambda r: record["trials"][f"{r:g}"]["miou"])
-    record["chosen"] = best
-    for seed in chosen.seeds:
-        run = replace(base, rate=best, steps=budget.final, warmup=budget.final // 20, seed=seed,
-                      every=max(budget.final // 3, 1), log=100)  # fmt: skip
-        record["final"][str(seed)] = train(run, len(contents), "test", f"seed_{seed}")
-        (chosen.out / f"camvid_{label}.json").write_text(json.dumps(record, indent=1))
-    say(label, "done")
+    base = Recipe(
+        options.budget.trial, RATES[name][0], name,
+        encoder_rate=0.5, kernel_l2=1e-4, clip=1.0, average=0.995,
+    )  # fmt: skip
+    trials = {
+        f"{rate:g}": run(replace(base, learning_rate=rate), 0, train, val, options)
+        for rate in ([options.rate] if options.rate else RATES[name])
+    }
+    best = float(max(trials, key=lambda rate: trials[rate]["miou"]))
+    final = replace(base, learning_rate=best, epochs=options.budget.final)
+    seeds = {str(seed): run(final, seed, both, test, options) for seed in SEEDS}
+    row = {"budget": asdict(options.budget), "trials": trials, "chosen": best, "final": seeds}
+    write_bytes(options.out / f"{name}.json", json.dumps(row, indent=1).encode())
 
 
-def gather(runs: Path) -> Path:
-    """The records of all runs below `runs` → results/camvid.json, with means and spreads."""
-    values: dict[str, Any] = {}
-    for path in sorted(runs.glob("camvid_*.json")):
-        record = json.loads(path.read_text())
-        found = [run["miou"] for run in record["final"].values()]
+def gather(options: argparse.Namespace) -> None:
+    """The rows of all optimizers in OUT → results/camvid.json, with means and spreads."""
+    values: common.Row = {}
+    for name in OPTIMIZERS:
+        row = json.loads((options.out / f"{name}.json").read_text())
+        found = [seed["miou"] for seed in row["final"].values()]
         spread = {"mean": float(np.mean(found)), "low": min(found), "high": max(found)}
-        ran = record["provenance"]
-        ran["command"] = " ".join(map(results.relative, ran["command"].split()))
-        values[path.stem.removeprefix("camvid_")] = record | {"test_miou": spread}
-    device = next(iter(values.values()))["provenance"]["device"]
-    return results.record("camvid", values, device=device)
+        values[name] = row | {"test_miou": spread}
+    common.record("camvid", values, options)
+
+
+def main() -> None:
+    arguments = common.parser(__doc__)
+    arguments.add_argument("--out", type=Path, default=Path("runs/camvid"))
+    arguments.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+    arguments.add_argument("--rate", type=float, help="try this learning rate alone")
+    arguments.add_argument("--gather", action="store_true", help="train nothing, make the record")
+    arguments.add_argument(
+        "--budget", type=lambda text: Budget(**json.loads(text)), default=Budget(),
+        help="fields of Budget, as JSON",
+    )  # fmt: skip
+    options = common.parse(arguments)
+    gather(options) if options.gather else compete(options)
 
 
 if __name__ == "__main__":
-    print(gather(Path(sys.argv[1])))
+    main()

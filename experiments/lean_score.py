@@ -5,7 +5,7 @@
 Calibrated and corrected as everything that ships; one thread, taking turns. The networks at 513
 give class ids, as Google's do; the two files that ship, "phone" (257) and "sharp" (513, lean), give
 scores. "whole_float" and "lean_float" are the same at 513 under Keras. On the 40 val photos, on
-which nothing in lean.py was chosen. Five minutes on two cores.
+which nothing in its making (results/lean.json) was chosen. Five minutes on two cores.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected ("int8_257" in
 results/precisions.json, "sharp" in results/lean_score.json). The live page, the chapters and
-`segcore predict` use them. Run it after every change of the checkpoint; where that changes what
-513 uses, run lean.py first. Two minutes on two cores.
+`segcore predict` use them. Run it after every change of the checkpoint.
+Two minutes on two cores.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python experiments/toy_qat.py
 
 A network of fourteen convolutions learns on the CPU to tell things from background on 300 drawn
-scenes. Then it is quantised twice: after training (its ranges read from 48 scenes), and with 150
+scenes. Then it is quantised twice: after training (its ranges read from 48 scenes), and with 160
 more steps in which it feels the rounding and imitates itself unrounded. At 8 bits both become files
 and are scored as files; at 6, 4 and 3 bits, which no file has, as Keras networks. Scores are the
 mean IoU of thing and background on 100 other scenes. Expected: at 8 bits nothing to win, at 3 bits
@@ -11,36 +11,45 @@ rounding alone ruins the network and training brings half of it back. Under two 
 quiet cores.
 """
 
+from __future__ import annotations
+
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import common
 import numpy as np
+from numpy.typing import NDArray
 
 from segcore import metrics
 from segcore._files import write_bytes
 from segcore._keras import keras
-from segcore.course import results
 from segcore.data import toy
+from segcore.data.images import signed
 from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint
 from segcore.quantisation import fold, qat
-from segcore.training import losses
-from segcore.training.trainer import re_estimate
+from segcore.training.batch_norm import re_estimate
+from segcore.training.batches import Batches
+from segcore.training.fit import Recipe, fit
+from segcore.training.losses import CrossEntropyAndDice, Distillation
 
 SIZE, BATCH, SEED = 65, 15, 0
-FLOAT_STEPS, QAT_STEPS = 400, 150
+FLOAT = Recipe(20, 5e-3, loss=CrossEntropyAndDice(dice_weight=0.0))  # epochs of 20 steps
+QAT = Recipe(8, 2e-3, loss=Distillation())
 BITS = (8, 6, 4, 3)
+Infer = Callable[[NDArray], NDArray]
 
 
-def scenes(count, start):
+def scenes(count: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Images (N, S, S, 3) float32 in [-1, 1] and masks (N, S, S): 0, 1 for a thing, 255 void."""
     images, masks = toy.scenes(count, SIZE, SEED, start)
-    return images / np.float32(127.5) - 1, np.where((masks > 0) & (masks < 255), 1, masks)
+    return signed(images), np.where((masks > 0) & (masks < 255), 1, masks).astype(np.uint8)
 
 
-def network(batch_size=None):
+def network(batch_size: int | None = None) -> keras.Model:
     """Four inverted residuals of growing atrous rate; the network of chapter 9."""
     x = photo = keras.Input((SIZE, SIZE, 3), batch_size)
     x = keras.layers.Conv2D(16, 3, 2, "same", use_bias=False, name="first")(x)
@@ -51,85 +60,62 @@ def network(batch_size=None):
     return keras.Model(photo, blocks.upsample_aligned(x, 4, "logits"))
 
 
-def fit(model, objective, optimizer, images, extra, steps):
-    """`steps` batches of images and of what `objective(logits, extra)` wants beside them."""
-    import tensorflow as tf
-
-    rng = np.random.default_rng(SEED)
-
-    @tf.function
-    def step(x, y):
-        with tf.GradientTape() as tape:
-            loss = objective(model(x, training=True), y)
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-        return loss
-
-    for _ in range(steps):
-        chosen = rng.integers(len(images), size=BATCH)
-        loss = step(images[chosen], extra[chosen])
-    return float(loss)
-
-
-def score(infer, images, masks):
-    """Mean IoU in percent of thing and background."""
+def score(infer: Infer, images: NDArray, masks: NDArray) -> float | None:
+    """Mean IoU of thing and background, 0..1."""
     confusion = sum(
         metrics.confusion_matrix(mask, infer(image).argmax(-1), 2)
         for image, mask in zip(images, masks, strict=True)
     )
-    return round(100 * metrics.mean_iou(confusion), 2)
+    return common.fraction(metrics.mean_iou(np.asarray(confusion)))
 
 
-def of_network(model, images, masks):
+def of_network(model: keras.Model, images: NDArray, masks: NDArray) -> float | None:
+    """`score` of a Keras model."""
     model.compile(jit_compile=False)
     return score(lambda image: model.predict_on_batch(image[None])[0], images, masks)
 
 
-def of_file(content, images, masks):
+def of_file(content: bytes, images: NDArray, masks: NDArray) -> float | None:
+    """`score` of a .tflite."""
     with tempfile.TemporaryDirectory() as folder:
         file = load(write_bytes(Path(folder) / "toy.tflite", content))
         return score(lambda image: file.infer(as_bytes(image)), images, masks)
 
 
-def as_bytes(image):
+def as_bytes(image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """-1..1 → 0..255."""
     return np.round((image + 1) * 127.5).astype(np.uint8)
 
 
-def imitate(logits, target):
-    """How far the answer is from the unrounded network's."""
-    return losses.distillation(logits, target, np.ones(target.shape[:3], bool))
-
-
-def main():
+def main() -> None:
+    options = common.options(__doc__, data=False)
     keras.utils.set_random_seed(SEED)
     (images, masks), (unseen, truth) = scenes(300, 0), scenes(100, 1000)
     model = network()
-    rate = keras.optimizers.schedules.CosineDecay(5e-3, FLOAT_STEPS)
-    fit(model, losses.cross_entropy, keras.optimizers.Adam(rate), images, masks, FLOAT_STEPS)
-    re_estimate(model, [images[i : i + 30] for i in range(0, 300, 30)])
-    values = {"float32": of_network(model, unseen, truth), "bits": {}}
+    fit(model, Batches((images, masks), BATCH, SEED), FLOAT)
+    re_estimate(model, np.split(images, 10))
+    bits: common.Row = {}
+    values: common.Row = {"float32": of_network(model, unseen, truth), "bits": bits}
     print("float32", values["float32"], flush=True)
     folded = fold.fold(model)
     folded.compile(jit_compile=False)
-    parts = [folded.predict_on_batch(images[i : i + 20]) for i in range(0, 300, 20)]
-    target = np.concatenate(parts)
-    target = np.exp(target - target.max(-1, keepdims=True))
-    target /= target.sum(-1, keepdims=True)
+    teacher = np.asarray(keras.ops.softmax(folded.predict(images, verbose=0)))
     ranges = qat.calibrate(folded, [images[:24], images[24:48]])
-    for bits in BITS:
-        student = qat.quantise(folded, ranges, bits)
+    for count in BITS:
+        student = qat.quantise(folded, ranges, count)
         rounded = of_network(student, unseen, truth)
-        rate = keras.optimizers.schedules.CosineDecay(2e-3, QAT_STEPS)
-        fit(student, imitate, keras.optimizers.Adam(rate), images, target, QAT_STEPS)
-        values["bits"][str(bits)] = {"ptq": rounded, "qat": of_network(student, unseen, truth)}
-        print(bits, values["bits"][str(bits)], flush=True)
-        if bits == 8:
+        fit(student, Batches((images, teacher), BATCH, SEED), QAT)
+        bits[str(count)] = {"ptq": rounded, "qat": of_network(student, unseen, truth)}
+        print(count, bits[str(count)], flush=True)
+        if count == 8:
             values["files"] = files(model, student, images, unseen, truth)
             print(values["files"], flush=True)
-    print(results.record("toy_qat", values, SEED))
+    common.record("toy_qat", values, options, SEED)
 
 
-def files(model, student, images, unseen, truth):
+def files(
+    model: keras.Model, student: keras.Model, images: NDArray, unseen: NDArray, truth: NDArray
+) -> common.Row:
     """The 8-bit files: rounded after training, and trained while rounded."""
     plain, trained = network(1), qat.quantise(network(1))
     checkpoint.load_weights(plain, checkpoint.arrays_of(model))
@@ -140,8 +126,10 @@ def files(model, student, images, unseen, truth):
         "qat": to_tflite(trained, "int8"),
         "float32": to_tflite(plain, "float32"),
     }
-    return {name: {"miou": of_file(content, unseen, truth), "bytes": len(content)}
-            for name, content in contents.items()}  # fmt: skip
+    return {
+        name: {"miou": of_file(content, unseen, truth), "bytes": len(content)}
+        for name, content in contents.items()
+    }
 
 
 if __name__ == "__main__":

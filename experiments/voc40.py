@@ -38,7 +38,7 @@ def score(segmenter: Segmenter, pairs: common.Pairs) -> common.Row:
 
 
 def same_layers_at_257() -> Segmenter:
-    """The network at 257 with what it has for 513: as it was before experiments/voc21.py."""
+    """The network at 257 with what it has for 513: as it was before results/voc21.json."""
     network = deeplab.deeplab_v3_plus(257)
     checkpoint.load_weights(network, checkpoint.read_weights(shipped.FLOAT.file, 513))
     return wrap(network, "layers of 513")

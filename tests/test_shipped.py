@@ -9,7 +9,7 @@ from segcore.data import voc
 from segcore.export import tflite
 from segcore.inference.segmenter import load, wrap
 from segcore.models import checkpoint, pretrained
-from segcore.training import runs
+from segcore.training.optimizers import is_encoder
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),
@@ -68,7 +68,7 @@ def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
     assert thin.count_params() < 0.85 * whole.count_params()
     theirs = {variable.path: variable.numpy() for variable in whole.variables}
     for variable in thin.variables:
-        if runs.is_encoder(variable.path):
+        if is_encoder(variable.path):
             assert (variable.numpy() == theirs[variable.path]).all(), variable.path
     masks = [wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
     assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little

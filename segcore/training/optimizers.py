@@ -1,4 +1,4 @@
-"""AdaBound and polynomial decay, for Keras 3 on any backend."""
+"""AdaBound, a warm-up for schedules, and optimizers whose layers differ, for Keras 3."""
 
 from __future__ import annotations
 
@@ -7,35 +7,51 @@ from typing import Any
 from segcore._keras import keras
 
 ops = keras.ops
-Rate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule
+schedules = keras.optimizers.schedules
+LearningRate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule
+
+OPTIMIZERS = ("adam", "sgd", "adabound")
+ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
 
 
 @keras.saving.register_keras_serializable("segcore")
-class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """The rate rises linearly over `warmup` steps to `peak`, then falls to 0 at `steps`.
+class WarmUp(schedules.LearningRateSchedule):
+    """`peak`·(step + 1) / (`steps` + 1) for `steps` steps, then `schedule`, which begins at `peak`.
 
-    After the warm-up it is peak·(1 - progress)**power, progress 0..1 over what is left; beyond
-    `steps` it stays 0. Chen et al. 2018, DeepLab, section 4.1 ("poly"). Taught in chapter 7.
+    Goyal et al. 2017, Accurate, Large Minibatch SGD, section 2.2.
     """
 
-    def __init__(self, peak: float, steps: int, power: float = 0.9, warmup: int = 0) -> None:
-        if peak <= 0:
-            raise ValueError(f"peak must be above 0, not {peak}")
-        if not 0 <= warmup < steps:
-            raise ValueError(f"warmup must be 0 to steps - 1 = {steps - 1}, not {warmup}")
-        self.peak, self.steps, self.power, self.warmup = float(peak), steps, power, warmup
+    def __init__(self, schedule: schedules.LearningRateSchedule, peak: float, steps: int) -> None:
+        self.schedule, self.peak, self.steps = schedule, peak, steps
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        rising = (step + 1) / (self.warmup + 1)
-        left = 1 - (step - self.warmup) / (self.steps - self.warmup)
-        falling = ops.power(ops.clip(left, 0.0, 1.0), self.power)
-        return self.peak * ops.where(step < self.warmup, rising, falling)
+        rising = self.peak * (step + 1) / (self.steps + 1)
+        falling = self.schedule(ops.maximum(step - self.steps, 0.0))
+        return ops.where(step < self.steps, rising, falling)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "peak": self.peak, "steps": self.steps, "power": self.power, "warmup": self.warmup
-        }  # fmt: skip
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "peak": self.peak, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WarmUp:
+        """The schedule of a `get_config()`."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["peak"], config["steps"])
+
+
+def polynomial_decay(peak: float, steps: int, warmup: int = 0, power: float = 0.9) -> WarmUp:
+    """The learning rate rises over `warmup` steps to `peak`, then falls to 0 at `steps`.
+
+    After the warm-up it is peak·(1 - progress)**power, progress 0..1 over what is left; beyond
+    `steps` it stays 0. Raises ValueError naming the argument. Chen et al. 2018, DeepLab, section
+    4.1 ("poly"). Taught in chapter 7.
+    """
+    _check("learning_rate", peak, peak > 0, "above 0")
+    _check("warmup", warmup, 0 <= warmup < steps, f"0 to steps - 1 = {steps - 1}")
+    falling = schedules.PolynomialDecay(peak, steps - warmup, end_learning_rate=0.0, power=power)
+    return WarmUp(falling, peak, warmup)
 
 
 @keras.saving.register_keras_serializable("segcore")
@@ -43,20 +59,20 @@ class AdaBound(keras.optimizers.Optimizer):
     """Adam whose step size for each weight is clipped between two bounds that close on SGD's.
 
     With g the gradient (+ `l2`·weight), m and v its running mean and square, t from 1:
-    weight ← weight - clip(rate·√(1-β2ᵗ)/(1-β1ᵗ) / (√v + ε), lower, upper)·m, where
-    lower = F·(1 - 1/(γt + 1)), upper = F·(1 + 1/(γt)) and F = `final_lr`·rate/`base_lr`.
-    m is not bias-corrected, as in the authors' code. `base_lr` is the rate (or a schedule's peak)
-    at construction: it is frozen and saved, so that a schedule shrinks F as well. With `amsbound`,
-    v never falls. In the limit this is heavy-ball SGD at rate `final_lr`·(1 - β1).
+    weight ← weight - clip(lr·√(1-β2ᵗ)/(1-β1ᵗ) / (√v + ε), lower, upper)·m, where lr is the learning
+    rate, lower = F·(1 - 1/(γt + 1)), upper = F·(1 + 1/(γt)) and F = `final_lr`·lr/`base_lr`.
+    m is not bias-corrected, as in the authors' code. `base_lr` is the learning rate (or the peak of
+    a `WarmUp`) at construction: it is frozen and saved, so that a schedule shrinks F as well. With
+    `amsbound`, v never falls. In the limit this is heavy-ball SGD at lr `final_lr`·(1 - β1).
 
-    Raises ValueError for a rate of 0 or below, β outside [0, 1), and for Keras' own
+    Raises ValueError for a learning rate of 0 or below, β outside [0, 1), and for Keras' own
     `weight_decay`, which is decoupled: use `l2`.
     Luo et al. 2019, Adaptive Gradient Methods with Dynamic Bound, alg. 2. Taught in chapter 7.
     """
 
     def __init__(
         self,
-        learning_rate: Rate = 1e-3,
+        learning_rate: LearningRate = 1e-3,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         final_lr: float = 0.1,
@@ -120,11 +136,78 @@ class AdaBound(keras.optimizers.Optimizer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def _base_rate(learning_rate: Rate) -> float:
-    """The rate that the bounds are relative to: the number itself, or a schedule's highest."""
-    if isinstance(learning_rate, PolynomialDecay):
+class PerLayer(keras.optimizers.Optimizer):
+    """Placed before an optimizer's class: its learning rate and L2 differ from layer to layer.
+
+    Variables of the encoder learn at `encoder_rate` times the learning rate; scaling their
+    gradients instead would change nothing in Adam, which divides by them. Kernels that are not
+    depthwise get `kernel_l2`·kernel added to their gradients (coupled L2, after clipping).
+    """
+
+    def __init__(
+        self,
+        learning_rate: LearningRate,
+        encoder_rate: float = 1.0,
+        kernel_l2: float = 0.0,
+        **options: Any,  # of the optimizer that comes after
+    ) -> None:
+        _check("encoder_rate", encoder_rate, encoder_rate >= 0, "0 or more")
+        _check("kernel_l2", kernel_l2, kernel_l2 >= 0, "0 or more")
+        super().__init__(learning_rate, **options)
+        self.encoder_rate, self.kernel_l2 = encoder_rate, kernel_l2
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Notes for each of `variables` what is its own."""
+        if not self.built:
+            paths = [variable.path for variable in variables]
+            self.factors = [self.encoder_rate if is_encoder(path) else 1.0 for path in paths]
+            self.decays = [self.kernel_l2 * is_dense_kernel(path) for path in paths]
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """The step of the optimizer that comes after, at this variable's own learning rate."""
+        index = self._get_variable_index(variable)
+        if self.decays[index]:
+            gradient = gradient + self.decays[index] * ops.cast(variable, gradient.dtype)
+        if self.factors[index] != 1:
+            learning_rate = learning_rate * self.factors[index]
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"encoder_rate": self.encoder_rate, "kernel_l2": self.kernel_l2}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable("segcore")
+class PerLayerAdam(PerLayer, keras.optimizers.Adam):
+    """Adam with `PerLayer`'s options."""
+
+
+@keras.saving.register_keras_serializable("segcore")
+class PerLayerSGD(PerLayer, keras.optimizers.SGD):
+    """SGD with `PerLayer`'s options."""
+
+
+@keras.saving.register_keras_serializable("segcore")
+class PerLayerAdaBound(PerLayer, AdaBound):
+    """AdaBound with `PerLayer`'s options."""
+
+
+def is_encoder(path: str) -> bool:
+    """Whether a layer or variable of this name belongs to MobileNetV2."""
+    return path.startswith(ENCODER)
+
+
+def is_dense_kernel(path: str) -> bool:
+    """Whether a path names a kernel that L2 applies to: not depthwise, no bias, no batch norm."""
+    return path.endswith("/kernel") and "depthwise" not in path
+
+
+def _base_rate(learning_rate: LearningRate) -> float:
+    """What AdaBound's bounds are relative to: the number itself, or the warm-up's peak."""
+    if isinstance(learning_rate, WarmUp):
         return learning_rate.peak
-    if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+    if isinstance(learning_rate, schedules.LearningRateSchedule):
         raise ValueError(
             f"base_lr is needed with {type(learning_rate).__name__}: final_lr goes with that rate"
         )

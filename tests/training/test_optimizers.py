@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from segcore._keras import keras
-from segcore.training.optimizers import AdaBound, PolynomialDecay
+from segcore.training import optimizers
+from segcore.training.optimizers import AdaBound, polynomial_decay
 
 REPLAY = """
 import json, sys
@@ -74,7 +75,7 @@ def test_a_falling_rate_shrinks_the_bounds_too(amsbound):
 def network():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
-    model.compile(AdaBound(PolynomialDecay(1e-2, 40, warmup=3), amsbound=True, l2=1e-3), "mse")
+    model.compile(AdaBound(polynomial_decay(1e-2, 40, warmup=3), amsbound=True, l2=1e-3), "mse")
     return model
 
 
@@ -103,7 +104,7 @@ def test_base_rate_survives_the_configuration():
 
 
 def test_polynomial_decay_rises_then_falls_to_zero():
-    schedule = PolynomialDecay(0.5, steps=100, power=2, warmup=9)
+    schedule = polynomial_decay(0.5, steps=100, power=2, warmup=9)
     rates = [float(schedule(step)) for step in (0, 8, 9, 54.5, 100, 200)]
     assert rates == pytest.approx([0.05, 0.45, 0.5, 0.125, 0, 0], abs=1e-6)
 
@@ -129,4 +130,59 @@ def test_bad_options_are_refused(options, message):
 
 def test_a_schedule_that_only_warms_up_is_refused():
     with pytest.raises(ValueError, match="warmup must be 0 to steps - 1 = 9, not 10"):
-        PolynomialDecay(0.1, steps=10, warmup=10)
+        polynomial_decay(0.1, steps=10, warmup=10)
+    with pytest.raises(ValueError, match="learning_rate must be above 0, not 0"):
+        polynomial_decay(0, steps=10)
+
+
+KINDS = {
+    "adam": optimizers.PerLayerAdam,
+    "sgd": optimizers.PerLayerSGD,
+    "adabound": optimizers.PerLayerAdaBound,
+}
+PATHS = ("Conv1/kernel", "block_1_depthwise/kernel", "logits/kernel", "logits/bias")
+
+
+def stepped(optimizer, gradient=1.0, steps=3):
+    """What some steps make of four weights of a network, each 1 at first."""
+    weights = [keras.Variable(np.ones(2, np.float32)) for _ in PATHS]
+    for weight, path in zip(weights, PATHS, strict=True):
+        weight._path = path
+    for _ in range(steps):
+        optimizer.apply([keras.ops.full((2,), gradient)] * len(PATHS), weights)
+    return {path: float(weight[0]) for path, weight in zip(PATHS, weights, strict=True)}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_encoder_moves_by_its_part_of_the_learning_rate(name):
+    moved = {path: 1 - w for path, w in stepped(KINDS[name](0.01, encoder_rate=0.25)).items()}
+    assert moved["logits/kernel"] > 1e-3
+    assert moved["logits/bias"] == pytest.approx(moved["logits/kernel"], rel=1e-5)
+    for path in PATHS[:2]:
+        assert moved[path] == pytest.approx(0.25 * moved["logits/kernel"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_without_options_it_is_the_plain_optimizer(name):
+    plain = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "adabound": AdaBound}
+    assert stepped(KINDS[name](0.01)) == stepped(plain[name](0.01))
+
+
+def test_decay_pulls_at_dense_kernels_alone():
+    found = stepped(optimizers.PerLayerSGD(1.0, kernel_l2=0.1), gradient=0.0, steps=1)
+    wanted = {path: 0.9 if path in ("Conv1/kernel", "logits/kernel") else 1 for path in PATHS}
+    assert found == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_optimizers_survive_their_configuration(name):
+    optimizer = KINDS[name](polynomial_decay(0.1, 9, 2), encoder_rate=0.5, kernel_l2=1e-3)
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert stepped(copy) == stepped(optimizer)
+    assert (copy.encoder_rate, copy.kernel_l2) == (0.5, 1e-3)
+
+
+@pytest.mark.parametrize("options", [{"encoder_rate": -1}, {"kernel_l2": -1e-4}])
+def test_negative_parts_are_refused(options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be 0 or more"):
+        optimizers.PerLayerSGD(0.1, **options)

@@ -1,0 +1,270 @@
+"""Keras' `fit`, with what each run of ours has in common: recipe, averages, resuming, refusals.
+
+Distribution is Keras' own: make the model inside `tf.distribute.MirroredStrategy().scope()`, or
+under jax after `keras.distribution.set_distribution(keras.distribution.DataParallel())`. Taught in
+chapter 7.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from segcore._keras import keras
+from segcore.models import checkpoint
+from segcore.training import batch_norm, optimizers, run_folder
+from segcore.training.batches import Batches
+from segcore.training.losses import CrossEntropyAndDice
+from segcore.training.metrics import MeanIoU, PixelAccuracy
+
+
+class Diverged(RuntimeError):
+    """The loss or a weight is no longer a number. The message says when, and what is left."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a run, beside its data and its network.
+
+    The learning rate rises to `learning_rate` over `warmup` steps and falls as a polynomial to 0
+    at the end of `epochs`. `optimizer` is "adam", "sgd" (momentum 0.9) or "adabound" (`final_lr` is
+    100 times the learning rate, its authors' ratio). The encoder learns at `encoder_rate` times the
+    learning rate, kernels that are not depthwise have an L2 penalty of `kernel_l2`, gradients are
+    clipped to the global norm `clip` (0: never). With `average` > 0 the weights that count are the
+    running average with that momentum. Raises ValueError naming the argument.
+    """
+
+    epochs: int
+    learning_rate: float
+    optimizer: str = "adam"
+    warmup: int = 0
+    encoder_rate: float = 1.0
+    kernel_l2: float = 0.0
+    clip: float = 0.0
+    average: float = 0.0
+    loss: keras.losses.Loss = field(default_factory=CrossEntropyAndDice)
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in optimizers.OPTIMIZERS:
+            names = ", ".join(optimizers.OPTIMIZERS)
+            raise ValueError(f"optimizer must be one of {names}, not {self.optimizer!r}")
+        if self.epochs < 1 or self.clip < 0 or not 0 <= self.average < 1:
+            raise ValueError(
+                f"epochs {self.epochs} must be 1 or more, clip {self.clip} 0 or more, "
+                f"average {self.average} at least 0 and below 1"
+            )
+
+    def compiled_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
+        """A new optimizer for epochs of `steps` steps."""
+        rate = optimizers.polynomial_decay(self.learning_rate, self.epochs * steps, self.warmup)
+        options: dict[str, Any] = {
+            "encoder_rate": self.encoder_rate,
+            "kernel_l2": self.kernel_l2,
+            "global_clipnorm": self.clip or None,
+            "use_ema": self.average > 0,
+            "ema_momentum": self.average,
+        }
+        if self.optimizer == "adam":
+            return optimizers.PerLayerAdam(rate, **options)
+        if self.optimizer == "sgd":
+            return optimizers.PerLayerSGD(rate, momentum=0.9, **options)
+        return optimizers.PerLayerAdaBound(rate, final_lr=100 * self.learning_rate, **options)
+
+    def identity(self) -> dict[str, Any]:
+        """All fields, for JSON."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        loss = {"class": type(self.loss).__name__, **self.loss.get_config()}
+        return values | {"loss": loss}
+
+
+def fit(
+    model: keras.Model,
+    data: Batches,
+    recipe: Recipe,
+    *,
+    validation: Any = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+) -> dict[str, list[float]]:
+    """Trains `model` → its history, a list for each of loss, accuracy, miou, val_loss, ...
+
+    `validation`, (inputs, targets) or batches, is scored after every epoch. A progress bar shows
+    losses, scores and the time left. `folder` gets what `run_folder` describes; with `resume` a run
+    that was killed goes on there, to the same weights as if it never had been, and a finished one
+    is read back. In the end the model holds the weights that count.
+    Raises Diverged; FileExistsError where a run would be overwritten; ValueError naming what
+    differs from the run that is resumed; OSError when the disk is full. What was saved before stays
+    as it was.
+    """
+    place = Path(folder) if folder is not None else None
+    _compile(model, data, recipe)
+    first = _begin(model, data, recipe, place, resume) if place else 0
+    total, steps = recipe.epochs * len(data), len(data)
+    with (
+        tqdm(total=total, initial=first * steps, unit="step", disable=None) as bar,
+        _table(place) as table,
+    ):
+        average = [_Average()] if recipe.average else []
+        found = model.fit(
+            data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
+            validation_data=validation, validation_batch_size=data.size,
+            callbacks=[_Epochs(data), *average, keras.callbacks.TerminateOnNaN(), *table,
+                       _Keep(place), _Progress(bar)],
+        )  # fmt: skip
+    if place is None:
+        return dict(found.history)
+    checkpoint.save_weights(model, place / "weights.npz", "float32")
+    return run_folder.history(place)
+
+
+@contextmanager
+def _table(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
+    """What writes history.csv, where there is a folder for it; closed also when a run fails."""
+    if folder is None:
+        yield []
+        return
+    logger = keras.callbacks.CSVLogger(folder / "history.csv", append=True)
+    try:
+        yield [logger]
+    finally:
+        logger.on_train_end()
+
+
+def _compile(model: keras.Model, data: Batches, recipe: Recipe) -> None:
+    """Gives `model` its optimizer, loss and metrics, where its variables are."""
+    _check_replicas(model, data, recipe)
+    with _scope(model):
+        metrics = [PixelAccuracy(), MeanIoU(model.output_shape[-1])]
+        jit = keras.backend.backend() == "jax"  # XLA on a CPU compiles for minutes, to no gain
+        optimizer = recipe.compiled_optimizer(len(data))
+        model.compile(optimizer, recipe.loss, metrics=metrics, jit_compile=jit)
+        model.optimizer.build(model.trainable_variables)
+
+
+def _check_replicas(model: keras.Model, data: Batches, recipe: Recipe) -> None:
+    """Where `tf.distribute` splits batches, batch norm sees them whole; what differs is refused."""
+    if keras.backend.backend() != "tensorflow":
+        return
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if replicas == 1:
+        return
+    if data.size % replicas:
+        raise ValueError(f"batches of {data.size} cannot be split evenly over {replicas} devices")
+    if recipe.clip:
+        raise ValueError("clip must be 0 under tf.distribute: Keras clips each device's part alone")
+    for norm in batch_norm.layers_of(model):
+        norm.synchronized = True
+
+
+def _scope(model: keras.Model) -> AbstractContextManager[Any]:
+    if keras.backend.backend() == "tensorflow":
+        return model.distribute_strategy.scope()
+    return nullcontext()
+
+
+def _begin(model: keras.Model, data: Batches, recipe: Recipe, folder: Path, resume: bool) -> int:
+    """Opens the run's folder and takes up what it holds → the number of epochs that are done."""
+    variables = [[list(v.shape), v.trainable] for v in model.variables]
+    identity = {
+        "recipe": recipe.identity(),
+        "data": data.identity(),
+        "input": model.input_shape,
+        "parameters": model.count_params(),
+        "variables": zlib.crc32(json.dumps(variables).encode()),
+    }
+    run_folder.begin(folder, identity, resume)
+    epochs, state = run_folder.load_state(folder)
+    for variable, array in zip(_variables(model), state, strict=bool(state)):
+        variable.assign(array)
+    if not state:
+        run_folder.save_state(folder, 0, _copies(_variables(model)))
+    run_folder.cut_history(folder, epochs)
+    return epochs
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """All that a step changes: weights, statistics, random states, the optimizer's memory."""
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _copies(variables: Iterable[keras.Variable]) -> run_folder.State:
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Tells the data which epoch it is, also when a run goes on in the middle."""
+
+    def __init__(self, data: Batches) -> None:
+        super().__init__()
+        self.data = data
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.data.epoch = epoch
+
+
+class _Average(keras.callbacks.Callback):
+    """Validation sees the running average; training goes on from its own weights, to the bit.
+
+    (Keras' `SwapEMAWeights` swaps by adding and subtracting under TensorFlow, which rounds.)
+    """
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        weights = self.model.trainable_variables
+        self.own = _copies(weights)
+        self.model.optimizer.finalize_variable_values(weights)
+        for variable, array in zip(weights, _copies(weights), strict=True):
+            variable.assign(array)  # else jax would give the average's own buffer away
+
+    def on_test_end(self, logs: Any = None) -> None:
+        for variable, array in zip(self.model.trainable_variables, self.own, strict=True):
+            variable.assign(array)
+
+
+class _Keep(keras.callbacks.Callback):
+    """Saves the state after every epoch; stops the run instead when it is not made of numbers."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        loss, state = logs["loss"], _copies(_variables(self.model))
+        if not np.isfinite(loss) or not all(np.isfinite(array).all() for array in state):
+            left = run_folder.checkpoints(self.folder) if self.folder else []
+            kept = f"the last good state is {left[0]}" if left else "nothing was saved"
+            raise Diverged(
+                f"the loss is {loss:.4g} in epoch {epoch + 1} of {self.params['epochs']}, and not "
+                f"all weights are numbers; {kept}; try a smaller learning rate"
+            )
+        if self.folder:
+            run_folder.save_state(self.folder, epoch + 1, state)
+
+
+class _Progress(keras.callbacks.Callback):
+    """Loss, mIoU and the time left, in one line."""
+
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.bar.update()
+        if not self.bar.disable:
+            self._show(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._show(logs)
+
+    def _show(self, logs: Any) -> None:
+        shown = {
+            key: f"{float(logs[key]):.3f}" for key in ("loss", "miou", "val_miou") if key in logs
+        }
+        self.bar.set_postfix(shown, refresh=False)
