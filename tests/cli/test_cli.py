@@ -70,6 +70,7 @@ def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, caps
         (voc.read_mask(mask) != voc.VOID).sum() for _, mask in voc.file_pairs(tmp_path / "voc")
     )
     assert sum(scores["pixels"].values()) == labelled and scores["photos"] == 2
+    assert 0 < scores["accuracy"] < 1 and all(0 <= value <= 1 for value in scores["iou"].values())
 
 
 def test_a_mean_over_no_class_is_null_in_json(bright_is_cat, tmp_path, capsys):
