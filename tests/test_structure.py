@@ -5,6 +5,7 @@ excused by being imported late.
 """
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -118,3 +119,28 @@ for name in ["segcore", *{names}]:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "home"),
+    [
+        ("12.92", "data.srgb"),  # the sRGB curve
+        ("b64encode", "display.pictures"),  # data URIs
+        ("def neighbours", "data.images"),  # bilinear resampling
+        ("before + 1", "data.images"),
+        ("def percent", "metrics.scores"),  # fractions in print
+        ("/proc/cpuinfo", "inference.machine"),
+    ],
+)
+def test_what_several_rooms_need_stands_once(code, home):
+    found = [name for name, path in MODULES.items() if code in path.read_text("utf-8")]
+    assert found == [f"segcore.{home}"]
+
+
+def test_the_api_page_lists_every_module():
+    page = (SEGCORE.parent / "book" / "api.md").read_text("utf-8")
+    listed = set(re.findall(r"\[\[api ([\w.]+)\]\]", page))
+    inside = {name.removeprefix("segcore.") for name in set(MODULES) - FRONT if "._" not in name}
+    public = {name for name in inside if not name.startswith(("cli", "course.exercises"))}
+    packages = {name for name in inside if any(other.startswith(f"{name}.") for other in inside)}
+    assert listed == public - packages
