@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from segcore._stderr import quiet_stderr
-from segcore.export.tflite import NO_FLATBUFFER, File, Source, name_of
+import numpy as np
 
+from segcore._stderr import quiet_stderr
+from segcore.export.tflite import NO_FLATBUFFER, Source, opened
+
+FLOATS = {0: np.float32, 1: np.float16}  # numbers of types in the schema
 LARGEST_SCALE = 1e9  # those that ship reach 1.7
 MOST_THREADS = 256  # with a hundred thousand, the process dies
 
@@ -31,14 +33,12 @@ def open_interpreter(
         from tensorflow.lite.experimental import OpResolverType
     kinds = OpResolverType
     plain = kinds.BUILTIN_REF if exact else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    content = file.content if isinstance(file, File) else file
-    in_memory = isinstance(content, bytes)
-    _check_scales(name_of(file), content if in_memory else Path(content).read_bytes())
-    source = {"model_content": content} if in_memory else {"model_path": str(content)}
+    file = opened(file)
+    _check_numbers(file.name, file.content)
     try:
         with quiet_stderr():
             made = Interpreter(
-                **source,
+                model_content=file.content,
                 num_threads=threads,
                 experimental_op_resolver_type=plain if exact or keep else kinds.AUTO,
                 experimental_preserve_all_tensors=keep,
@@ -46,22 +46,31 @@ def open_interpreter(
             made.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         why = str(error).splitlines()[0] if str(error) else "unknown"
-        raise ValueError(f"{name_of(file)}: not a readable .tflite model ({why})") from error
+        raise ValueError(f"{file.name}: not a readable .tflite model ({why})") from error
     return made
 
 
-def _check_scales(name: str, content: bytes) -> None:
-    """ValueError unless every scale of the file is a positive number: of others LiteRT dies."""
+def _check_numbers(name: str, content: bytes) -> None:
+    """ValueError unless every scale of the file is positive, and every constant finite.
+
+    LiteRT dies of other scales; and what is not finite looks like an answer behind an argmax.
+    """
     try:
         from ai_edge_litert.schema_py_generated import Model
     except ImportError:
         from tensorflow.lite.python.schema_py_generated import Model
     try:
-        graph = Model.GetRootAs(content).Subgraphs(0)
-        parameters = [graph.Tensors(i).Quantization() for i in range(graph.TensorsLength())]
+        model = Model.GetRootAs(content)
+        graph = model.Subgraphs(0)
+        tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
+        parameters = [tensor.Quantization() for tensor in tensors]
         scales = [q.ScaleAsNumpy() for q in parameters if q is not None and q.ScaleLength()]
+        stored = [(FLOATS.get(t.Type()), model.Buffers(t.Buffer())) for t in tensors]
+        constants = [b.DataAsNumpy().view(kind) for kind, b in stored if kind and b.DataLength()]
     except (*NO_FLATBUFFER, AttributeError) as error:  # the second where it has no graph
         raise ValueError(f"{name}: not a readable .tflite model ({error})") from error
     for scale in scales:
         if not ((scale > 0) & (scale < LARGEST_SCALE)).all():
             raise ValueError(f"{name}: has a quantisation scale of {scale.min()}; export it anew")
+    if not all(np.isfinite(values).all() for values in constants):
+        raise ValueError(f"{name}: holds weights that are not finite; train it anew")

@@ -53,15 +53,6 @@ def read_labels(content: bytes) -> tuple[str, ...]:
     return names
 
 
-def has_checksum(content: bytes) -> bool:
-    """Whether `with_labels` packed the file: then `read_labels` sees whether it is damaged."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return archive.comment.startswith(CHECKSUM)
-    except DAMAGED:
-        return False
-
-
 def labels_beside(path: Path) -> tuple[str, ...]:
     """The class names in `FILE.labels.txt` beside the model FILE, a line for each; () without."""
     beside = path.with_name(f"{path.name}.labels.txt")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segcore.export.labels import read_labels
 
@@ -95,16 +94,6 @@ class File:
         """Whether the file stores the values of tensor `index`."""
         buffer = self.model.buffers[self.graph.tensors[index].buffer]
         return buffer.data is not None and len(buffer.data) > 0
-
-    def constant(self, tensor: Any) -> NDArray:
-        """The floating-point values that the file stores for a `tensor` of the graph, flat.
-
-        Empty for one that is computed, or stored in another type.
-        """
-        data = self.model.buffers[tensor.buffer].data
-        kind = {"float32": np.float32, "float16": np.float16}.get(_type(tensor))
-        stored = b"" if data is None or kind is None else bytes(data)
-        return np.frombuffer(stored, kind or np.float32)
 
     def is_unpacking(self, number: int) -> bool:
         """Whether operator `number` has nothing but constants to work on."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from segcore import shipped
 from segcore.data.voc import CLASSES, VOID
-from segcore.export import tflite
 
 
 def check_input(name: str, shape: tuple[int | None, ...], size: int | None = None) -> None:
@@ -30,21 +27,6 @@ def check_answer(name: str, shape: tuple[int, ...], side: int) -> None:
             f"{name}: answers with {shape} to {side}×{side} pixels; export it so that each pixel "
             f"gets a class id, or 2 to {VOID} scores"
         )
-
-
-def check_numbers(file: tflite.File) -> None:
-    """Refuses a file with a scale or a constant that is not finite: some crash the interpreter.
-
-    With an argmax at its end such a network would also answer like a sound one.
-    """
-    for tensor in file.graph.tensors:
-        where = f"{file.name}: {(tensor.name or b'').decode(errors='replace')[:60]}"
-        stored = None if tensor.quantization is None else tensor.quantization.scale
-        scales = np.ones(1) if stored is None else np.asarray(stored)
-        if not (np.isfinite(scales) & (scales > 0)).all():
-            raise ValueError(f"{where} has integers of scale {scales.min()}; export it anew")
-        if not np.isfinite(file.constant(tensor)).all():
-            raise ValueError(f"{where} holds values that are not finite; train it anew")
 
 
 def names(

@@ -19,7 +19,7 @@ from segcore.data.images import letterbox, signed, strips, unletterbox
 from segcore.data.voc import CLASSES
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
-from segcore.export.labels import has_checksum, labels_beside
+from segcore.export.labels import labels_beside
 from segcore.inference import checks, litert
 
 if TYPE_CHECKING:
@@ -198,8 +198,6 @@ def _load_tflite(
     """A `.tflite` with one image input and one output of scores or class ids."""
     file = tflite.File(source)
     stored = file.class_names or (labels_beside(source) if isinstance(source, Path) else ())
-    if not has_checksum(file.content):  # nor is it one of ours
-        checks.check_numbers(file)
     interpreter = open_interpreter(file, threads)
     shape, answer = litert.shapes(name, interpreter)
     checks.check_input(name, shape, size)

@@ -275,7 +275,7 @@ def test_what_is_no_tflite_file_is_named(tmp_path):
     (tmp_path / "a.tflite").write_bytes(b"hello, I am no model")
     with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
         tflite.File(tmp_path / "a.tflite")
-    with pytest.raises(ValueError, match=r"a\.tflite: not a readable"):
+    with pytest.raises(ValueError, match=r"a\.tflite: not a \.tflite file"):
         open_interpreter(tmp_path / "a.tflite")
 
 

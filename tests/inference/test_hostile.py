@@ -54,12 +54,18 @@ def spoilt(bad, argmax):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_no_answer(bad):
     for argmax in (False, True):
-        with pytest.raises(ValueError, match=r"the content: .* holds values that are not finite"):
+        with pytest.raises(ValueError, match="the content: holds weights that are not finite"):
             load(spoilt(bad, argmax), class_names=NAMES)
-    packed = load(with_labels(spoilt(bad, False), NAMES))  # taken as whole, and looked at later
-    for segmenter in (packed, wrap(network((0.0, bad, 0.0)), "the content", NAMES)):
-        with pytest.raises(ValueError, match="the content: answers with scores that are not fini"):
-            segmenter(PHOTO)
+    with pytest.raises(ValueError, match="net: answers with scores that are not finite"):
+        wrap(network((0.0, bad, 0.0)), "net", NAMES)(PHOTO)
+
+
+def test_finite_weights_whose_scores_overflow_are_no_answer():
+    large = network((3e38, 3e38, 3e38))
+    large.layers[1].kernel.assign(np.full((1, 1, 3, 3), 3e38))
+    white = np.full((33, 33, 3), 255, np.uint8)
+    with pytest.raises(ValueError, match="the content: answers with scores that are not finite"):
+        load(to_tflite(large, "float32"), class_names=NAMES)(white)
 
 
 def test_a_network_that_is_not_finite_is_not_exported():
@@ -75,7 +81,7 @@ def test_integers_without_a_scale_are_no_scores(scale):
 
     int8 = to_tflite(network(), "int8", Calibration((PHOTO,)))
     assert load(int8, class_names=NAMES)(PHOTO).names == ["tree"]
-    with pytest.raises(ValueError, match="integers of scale"):
+    with pytest.raises(ValueError, match="has a quantisation scale of"):
         load(rewritten(int8, spoil), class_names=NAMES)
 
 
