@@ -145,7 +145,7 @@ def compete(options: argparse.Namespace) -> None:
         f"{rate:g}": run(replace(base, learning_rate=rate), 0, train, val, options)
         for rate in ([options.rate] if options.rate else RATES[name])
     }
-    best = float(max(trials, key=lambda rate: trials[rate]["miou"]))
+    best = float(max(trials, key=lambda rate: common.number(trials[rate]["miou"])))
     final = replace(base, learning_rate=best, epochs=options.budget.final)
     seeds = {str(seed): run(final, seed, both, test, options) for seed in SEEDS}
     row = {"budget": asdict(options.budget), "trials": trials, "chosen": best, "final": seeds}

@@ -137,6 +137,13 @@ def timing_row(timing: benchmark.Timing, threads: int | None = 1) -> Row:
     }
 
 
+def number(value: Value) -> float:
+    """A value of a row as a number. Raises TypeError for null and for all that is none."""
+    if not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)
+
+
 def fraction(value: float | NDArray[np.float64]) -> float | None:
     """`value` rounded as records keep it; None for NaN, which JSON lacks."""
     return None if np.isnan(value) else round(float(value), DIGITS)

@@ -76,10 +76,10 @@ def compete(name: str, head: keras.Model, data: Arrays, out: Path, seed: int) ->
         recipe = Recipe(epochs, rate, name, warmup=5, kernel_l2=1e-4, clip=1.0, average=0.9)
         return train(head, data, recipe, seed, out / f"{name}_{rate:g}_{epochs}_{seed}")
 
-    trials = {rate: float(run(rate, TRIAL, seed)["miou"]) for rate in RATES[name]}
+    trials = {rate: common.number(run(rate, TRIAL, seed)["miou"]) for rate in RATES[name]}
     best = max(trials, key=trials.__getitem__)
     final = {str(s): run(best, FINAL, s) for s in range(seed, seed + 3)}
-    found = [float(row["miou"]) for row in final.values()]
+    found = [common.number(row["miou"]) for row in final.values()]
     spread = {"mean": float(np.mean(found)), "low": min(found), "high": max(found)}
     return {
         "trials": {f"{rate:g}": miou for rate, miou in trials.items()},
