@@ -22,16 +22,18 @@ from typing import Any
 
 import vendor_live
 
+from segcore import shipped
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "book" / "live"
-CHECKPOINT = ROOT / "segcore" / "weights" / "deeplabv3plus_mnv2_voc.npz"
+CHECKPOINT = shipped.FLOAT.file
 ICON = ROOT / "book" / "assets" / "favicon.svg"
 EXPORTERS = (
     "models/checkpoint.py",
     "models/deeplab.py",
     "export/convert.py",
 )  # what else decides the float16 file
-SIZE, SHARP_SIZE = 257, 513
+SIZE, SHARP_SIZE = shipped.PHONE.size, shipped.SHARP.size
 CDN = "https://cdn.jsdelivr.net/"
 WASM_MB = 9.4  # one of the runtime's builds: a browser fetches one
 SAMPLES = {  # name in skimage.data, what is on it, what stands under it
@@ -50,8 +52,6 @@ PATTERNS = {
 
 def build(folder: Path) -> None:
     """Fills `folder`, new or empty, with the finished page."""
-    from segcore import shipped
-
     if folder.is_dir() and any(folder.iterdir()):
         sys.exit(f"{folder}: there are files in this folder; name a new one, or empty it first")
     shutil.copytree(SOURCE, folder, dirs_exist_ok=True)
@@ -80,9 +80,11 @@ def float16() -> Path:
     if not path.exists():
         from segcore._files import write_bytes
         from segcore.export.convert import to_tflite
+        from segcore.export.labels import with_labels
         from segcore.models import pretrained
 
-        content = to_tflite(pretrained.load(SIZE, batch_size=1), "float16")
+        network = pretrained.load(SIZE, shipped.PHONE.made_from, batch_size=1)
+        content = with_labels(to_tflite(network, "float16"), shipped.FLOAT.class_names)
         for old in path.parent.glob(f"float16_{SIZE}_*.tflite"):
             old.unlink()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,14 +159,13 @@ def runtime(vendored: bool) -> dict[str, Any]:
 
 def classes() -> list[dict[str, Any]]:
     """Name, colour and pattern of each class: the book's colours for everybody."""
-    from segcore.data import voc
     from segcore.display.legend import SAFE
 
     pattern = {name: number for number, names in PATTERNS.items() for name in names.split()}
-    inks = ["#000000", *(SAFE[i % len(SAFE)] for i in range(1, voc.NUM_CLASSES))]
+    inks = ["#000000", *(SAFE[i % len(SAFE)] for i in range(1, len(shipped.PHONE.class_names)))]
     return [
         {"name": name, "color": ink, "pattern": pattern.get(name, 0)}
-        for name, ink in zip(voc.CLASSES, inks, strict=True)
+        for name, ink in zip(shipped.PHONE.class_names, inks, strict=True)
     ]
 
 
