@@ -8,13 +8,16 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segcore._stderr import quiet_stderr
 from segcore.export import tflite
 from segcore.export.calibration import Calibration
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ INTERFACES = ("uint8", "int8", "float32")  # how photos enter an int8 file and s
 
 
 def to_tflite(
-    network: Any,
+    network: keras.Model,
     precision: str,
     calibration: Calibration | None = None,
     interface: str = "uint8",
@@ -69,7 +72,7 @@ def to_tflite(
 
 
 def _converter(
-    network: Any, precision: str, calibration: Calibration | None, interface: str
+    network: keras.Model, precision: str, calibration: Calibration | None, interface: str
 ) -> Any:
     """TensorFlow's converter with the switches of one precision."""
     import tensorflow as tf
@@ -91,7 +94,7 @@ def _converter(
     return converter
 
 
-def _freeze(network: Any, image: Any) -> Any:
+def _freeze(network: keras.Model, image: Any) -> Any:
     """`network` as one TensorFlow graph that holds its weights.
 
     Four times as fast as the converter's own way, which first writes the network to a folder.
@@ -103,7 +106,7 @@ def _freeze(network: Any, image: Any) -> Any:
     return convert_to_constants.convert_variables_to_constants_v2(graph)
 
 
-def _with_argmax(network: Any) -> Any:
+def _with_argmax(network: keras.Model) -> Any:
     """`network` followed by the number of the highest score, int32.
 
     TensorFlow's own argmax: that of Keras treats -0.0 apart, with operators that TFLite lacks.
@@ -116,7 +119,7 @@ def _with_argmax(network: Any) -> Any:
     return keras.Model(network.input, winner(network.output))
 
 
-def _check(network: Any, precision: str, interface: str) -> None:
+def _check(network: keras.Model, precision: str, interface: str) -> None:
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not known; wanted {', '.join(PRECISIONS)}")
     if interface not in INTERFACES:

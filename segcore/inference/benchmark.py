@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
+
+if TYPE_CHECKING:
+    import keras
 
 Run = Callable[[], Any]  # runs a network once
 WARM_UP = 3
@@ -71,7 +74,7 @@ def file_run(path: str | Path, threads: int | None = None) -> Run:
     return _fed(path, threads)
 
 
-def keras_runs(network: Any) -> dict[str, Run]:
+def keras_runs(network: keras.Model) -> dict[str, Run]:
     """Four ways to run a Keras `network` with a fixed size on one image, by name.
 
     They compute the same; what differs is how much Python stands around it. Taught in chapter 8.

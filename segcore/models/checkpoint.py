@@ -108,7 +108,7 @@ def read_description(path: str | Path) -> Description:
         raise ValueError(f"{path}: its {META} is not a description ({error})") from error
 
 
-def fresh(variables: Sequence[Any], start: Arrays, seed: int) -> dict[str, np.ndarray]:
+def fresh(variables: Sequence[keras.Variable], start: Arrays, seed: int) -> dict[str, np.ndarray]:
     """First weights by path: those of `start` that fit, else random kernels and a neutral rest.
 
     Kernels are drawn as He et al. 2015 do for ReLU, scores' kernels small; batch norm passes on.
@@ -201,7 +201,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return array
 
 
-def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, Any]) -> None:
+def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, keras.Variable]) -> None:
     for key in [*variables, *arrays]:
         if key not in arrays:
             raise ValueError(f"{name}: {key} is missing; the weights belong to another network")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,15 @@ from segcore.export.interpreter import open_interpreter
 from segcore.export.labels import with_labels
 from segcore.quantisation.debugger import Image, run_operators, same_operators, to_input
 
+if TYPE_CHECKING:
+    import keras
+
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 CORRECTING = 12  # photos that a bias is corrected on; 30 changed nothing more
 
 
 def to_int8(
-    network: Any, calibration: Calibration, interface: str = "uint8", argmax: bool = False
+    network: keras.Model, calibration: Calibration, interface: str = "uint8", argmax: bool = False
 ) -> bytes:
     """`to_tflite` to int8, then `correct_bias` on the first dozen calibration photos."""
     size = network.input_shape[1]
