@@ -1,4 +1,4 @@
-"""Taken out of a trained network without training: what is left speaks for what is gone."""
+"""Channel pruning without training: the channels that stay are refitted to replace the others."""
 
 from __future__ import annotations
 
@@ -33,36 +33,39 @@ class Moments:
         return cls(mean, squares / count - np.outer(mean, mean))
 
 
-def optimal_brain_surgeon(kernel: NDArray, moments: Moments, keep: int) -> NDArray[np.intp]:
-    """The `keep` of C channels that a 1×1 `kernel` (C, D) can do least without, ascending.
+def optimal_brain_surgeon(
+    kernel: NDArray[np.floating], moments: Moments, keep: int
+) -> NDArray[np.intp]:
+    """The `keep` of C input channels that a 1×1 `kernel` (C, D) needs most, ascending, (keep,).
 
-    One channel after the other goes: the one without which the kernel's sums (before batch norm)
-    change least, in mean square, after all that are left have made up for it as well as they can.
-    ValueError for a `keep` that is not 1..C. Hassibi & Stork 1993, Optimal Brain Surgeon, applied
-    to channels. `segcore.models.surgery` uses it.
+    One channel after the other is removed: the one whose removal changes the kernel's sums (before
+    batch norm) least, in mean square, after all remaining weights have been refitted. ValueError
+    for a `keep` that is not 1..C, and for moments in which no channel varies. Hassibi & Stork 1993,
+    Optimal Brain Surgeon, applied to channels. `segcore.models.surgery` uses it.
     """
     if not 0 < keep <= len(kernel):
         raise ValueError(f"keep must be between 1 and {len(kernel)}, not {keep}")
-    weights, gone = kernel.astype(np.float64), np.zeros(len(kernel), bool)
+    weights, removed = kernel.astype(np.float64), np.zeros(len(kernel), bool)
     inverse = np.linalg.inv(_ridged(moments.covariance))
     for _ in range(len(kernel) - keep):
-        own = 1 / np.where(gone, 1, np.diag(inverse))  # the variance that others do not explain
-        out = int(np.where(gone, np.inf, np.square(weights).sum(1) * own).argmin())
-        share = inverse[:, out] / inverse[out, out]
-        weights -= np.outer(share, weights[out])
-        inverse -= np.outer(share, inverse[out])
-        gone[out] = True
-    return np.flatnonzero(~gone)
+        unexplained = 1 / np.where(removed, 1, np.diag(inverse))  # variance given the others
+        error = np.square(weights).sum(1) * unexplained
+        out = int(np.where(removed, np.inf, error).argmin())
+        update = inverse[:, out] / inverse[out, out]
+        weights -= np.outer(update, weights[out])
+        inverse -= np.outer(update, inverse[out])
+        removed[out] = True
+    return np.flatnonzero(~removed)
 
 
 def remove_channels(
-    arrays: Arrays, layer: str, moments: Moments, kept: NDArray
-) -> dict[str, NDArray]:
+    arrays: Arrays, layer: str, moments: Moments, kept: NDArray[np.intp]
+) -> dict[str, NDArray[np.float32]]:
     """Arrays in which the 1×1 convolution `layer` uses only the input channels `kept`.
 
-    They speak for the others as well as a linear function can, in mean square over what `moments`
-    were taken of (but for a slight pull towards the old kernel, `RIDGE`). Shapes stay, with zeros
-    for the unused ones; the mean of what is lost goes into the layer's batch norm.
+    Their weights are refitted by least squares over what `moments` were taken of (but for a slight
+    pull towards the old kernel, `RIDGE`). Shapes stay, with zeros for the unused channels; the
+    mean of what is lost goes into the layer's batch norm. `arrays` stay as they are.
     """
     kernel, covariance = arrays[f"{layer}/kernel"][0, 0], _ridged(moments.covariance)
     refitted = np.zeros(kernel.shape)

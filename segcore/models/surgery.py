@@ -13,15 +13,17 @@ from segcore.models.checkpoint import Arrays
 
 # The layers of DeepLabV3+ that `lean_from_plus` prunes, and the 1×1 convolution behind each.
 PRUNED = {"concat": "concat_projection", "decoder2_depthwise_relu": "decoder2_pointwise"}
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")  # the variables of a batch norm
 
 
-def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, np.ndarray]:
+def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float32]]:
     """DeepLabV3's arrays → arrays of a DeepLabV3+ that starts as an exact copy of it.
 
-    `fresh` are the arrays of the new DeepLabV3+; what V3 lacks is set so that it passes V3's scores
-    through: the atrous branches get zero rows in `concat_projection`, each decoder convolution
-    looks at its centre tap and hands its first channels on. Every ReLU on the way is harmless
-    because the scores it sees are already positive. Taught in chapter 6.
+    `fresh` are the arrays of the new DeepLabV3+ (both by `layer/variable`, both left as they are);
+    what V3 lacks is set so that it passes V3's features through: the atrous branches get zero rows
+    in `concat_projection`, each decoder convolution has a one in its kernel's centre and passes its
+    first channels on. Every ReLU on the way is harmless because the features are positive already.
+    Both networks must have the same `filters`. Taught in chapter 6.
     """
     plus = {key: v3.get(key, value).copy() for key, value in fresh.items()}
     filters = v3["concat_projection/kernel"].shape[-1]
@@ -36,76 +38,80 @@ def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, np.ndarray]:
         plus[f"{name}_depthwise/kernel"] = depthwise
         plus[f"{name}_pointwise/kernel"] = pointwise
         for half in ("depthwise", "pointwise"):
-            _make_identity(plus, f"{name}_{half}_BN")
+            plus |= _identity_norm(f"{name}_{half}_BN", fresh[f"{name}_{half}_BN/gamma"])
     return plus
 
 
-def centre_kernels(plus: Arrays) -> dict[str, NDArray]:
-    """DeepLabV3+'s arrays whose decoder looks at one cell only of the enlarged deep features.
+def centre_kernels(plus: Arrays) -> dict[str, NDArray[np.float32]]:
+    """DeepLabV3+'s arrays whose decoder reads one position only of the upsampled encoder features.
 
-    These hardly change within three cells: each 3×3 kernel becomes the sum of its taps.
+    These hardly change within three positions, so each 3×3 kernel becomes the sum of its weights,
+    at the centre. Kernels of low-level features stay.
     """
-    spatial = plus["decoder1_depthwise/kernel"].copy()
-    wide = plus["concat_projection/kernel"].shape[-1]
-    total = spatial[:, :, :wide].sum((0, 1))
-    spatial[:, :, :wide] = 0
-    spatial[1, 1, :wide] = total
-    return {**plus, "decoder1_depthwise/kernel": spatial}
+    kernel = plus["decoder1_depthwise/kernel"].copy()
+    deep = _deep_channels(plus)
+    total = kernel[:, :, :deep].sum((0, 1))
+    kernel[:, :, :deep] = 0
+    kernel[1, 1, :deep] = total
+    return {**plus, "decoder1_depthwise/kernel": kernel}
 
 
-def lean_from_plus(plus: Arrays, moments: Mapping[str, pruning.Moments], filters: int) -> Arrays:
+def lean_from_plus(
+    plus: Arrays, moments: Mapping[str, pruning.Moments], filters: int
+) -> dict[str, NDArray[np.float32]]:
     """DeepLabV3+'s arrays → those of `deeplab_lean`, as close as they come untrained.
 
     ASPP loses its atrous branches, the decoder's first convolution all but `filters` channels and
-    its look around in deep features, whose ReLU then comes before the enlargement. `moments`
-    belong to the layers that `PRUNED` names.
+    the neighbours among upsampled encoder features, whose ReLU then comes before the upsampling.
+    `moments` belong to the layers that `PRUNED` names. ValueError for `filters` outside 1 to the
+    number of channels.
     """
-    heard = {name: plus[f"{layer}/kernel"][0, 0] for name, layer in PRUNED.items()}
-    near = np.arange(2 * heard["concat"].shape[1])  # pooling and the 1×1 branch
-    kept = {"concat": near, "decoder2_depthwise_relu": pruning.optimal_brain_surgeon(
-        heard["decoder2_depthwise_relu"], moments["decoder2_depthwise_relu"], filters
-    )}  # fmt: skip
+    branch = plus["concat_projection/kernel"].shape[-1]
+    mixing = plus["decoder2_pointwise/kernel"][0, 0]
+    kept = {
+        "concat": np.arange(2 * branch),  # pooling and the 1×1 branch
+        "decoder2_depthwise_relu": pruning.optimal_brain_surgeon(
+            mixing, moments["decoder2_depthwise_relu"], filters
+        ),
+    }
     arrays = centre_kernels(plus)
     for name, layer in PRUNED.items():
         arrays = pruning.remove_channels(arrays, layer, moments[name], kept[name])
         arrays[f"{layer}/kernel"] = arrays[f"{layer}/kernel"][:, :, kept[name]]
-    return _apart(arrays, kept["decoder2_depthwise_relu"])
+    return _split_decoder(arrays, kept["decoder2_depthwise_relu"])
 
 
-def _apart(plus: Arrays, kept: NDArray) -> dict[str, NDArray]:
-    """The decoder's first convolution in two, for deep and for low-level features.
+def _split_decoder(plus: Arrays, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
+    """The decoder's first convolution in two, for encoder and for low-level features.
 
     It gives only the channels `kept`. Its second batch norm becomes part of kernels and bias.
     """
-    wide = plus["concat_projection/kernel"].shape[-1]
-    gone = ("aspp1_", "aspp2_", "aspp3_", "decoder1_")
-    arrays = {key: array for key, array in plus.items() if not key.startswith(gone)}
-    for key in plus:
-        if key.startswith("decoder2_depthwise"):
-            arrays[key] = plus[key][..., kept, :] if key.endswith("kernel") else plus[key][kept]
-        elif key.startswith("decoder1_depthwise_BN"):
-            name = key.split("/")[1]
-            arrays[f"decoder1_deep_depthwise_BN/{name}"] = plus[key][:wide]
-            arrays[f"decoder1_low_depthwise_BN/{name}"] = plus[key][wide:]
-    norm = {name: plus[f"decoder1_pointwise_BN/{name}"][kept]
-            for name in ("gamma", "beta", "moving_mean", "moving_variance")}  # fmt: skip
+    replaced = ("aspp1_", "aspp2_", "aspp3_", "decoder1_")
+    arrays = {key: array for key, array in plus.items() if not key.startswith(replaced)}
+    arrays["decoder2_depthwise/kernel"] = plus["decoder2_depthwise/kernel"][:, :, kept]
+    for name in NORM:
+        arrays[f"decoder2_depthwise_BN/{name}"] = plus[f"decoder2_depthwise_BN/{name}"][kept]
+    norm = {name: plus[f"decoder1_pointwise_BN/{name}"][kept] for name in NORM}
     scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + BN_EPSILON)
-    spatial = plus["decoder1_depthwise/kernel"]
-    mixing = plus["decoder1_pointwise/kernel"][..., kept] * scale
-    return arrays | {
-        "decoder1_deep_depthwise/kernel": spatial[:, :, :wide],
-        "decoder1_low_depthwise/kernel": spatial[:, :, wide:],
-        "decoder1_deep_pointwise/kernel": mixing[:, :, :wide],
-        "decoder1_low_pointwise/kernel": mixing[:, :, wide:],
-        "decoder1_low_pointwise/bias": norm["beta"] - norm["moving_mean"] * scale,
-    }
+    pointwise = plus["decoder1_pointwise/kernel"][..., kept] * scale
+    deep = _deep_channels(plus)
+    for part, channels in (("deep", slice(None, deep)), ("low", slice(deep, None))):
+        depthwise = plus["decoder1_depthwise/kernel"]
+        arrays[f"decoder1_{part}_depthwise/kernel"] = depthwise[:, :, channels]
+        for name in NORM:
+            array = plus[f"decoder1_depthwise_BN/{name}"]
+            arrays[f"decoder1_{part}_depthwise_BN/{name}"] = array[channels]
+        arrays[f"decoder1_{part}_pointwise/kernel"] = pointwise[:, :, channels]
+    arrays["decoder1_low_pointwise/bias"] = norm["beta"] - norm["moving_mean"] * scale
+    return arrays
 
 
-def _make_identity(arrays: dict[str, np.ndarray], norm: str) -> None:
-    """Sets a batch normalisation to pass its input on (its variance makes up for epsilon)."""
-    arrays[f"{norm}/gamma"] = np.ones_like(arrays[f"{norm}/gamma"])
-    arrays[f"{norm}/beta"] = np.zeros_like(arrays[f"{norm}/beta"])
-    arrays[f"{norm}/moving_mean"] = np.zeros_like(arrays[f"{norm}/moving_mean"])
-    arrays[f"{norm}/moving_variance"] = np.full_like(
-        arrays[f"{norm}/moving_variance"], 1 - BN_EPSILON
-    )
+def _deep_channels(plus: Arrays) -> int:
+    """How many of the decoder's channels are encoder features; low-level ones come behind."""
+    return int(plus["concat_projection/kernel"].shape[-1])
+
+
+def _identity_norm(norm: str, like: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """A batch normalisation that passes its input on (its variance makes up for epsilon)."""
+    values = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1 - BN_EPSILON}
+    return {f"{norm}/{name}": np.full_like(like, value) for name, value in values.items()}

@@ -116,3 +116,36 @@ def test_inverted_residual_equals_the_loop():
     assert expected.min() < -0.5  # linear: the sum may be negative
     found = model(image[None].astype("float32"))[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 16])
+def test_aligned_upsampling_puts_feature_i_on_pixel_factor_i(factor):
+    x = keras.Input((5, 5, 1))
+    layer = keras.Model(x, blocks.upsample_aligned(x, factor, "a"))
+    ramp = np.arange(5, dtype="float32") * factor  # each feature holds the pixel it stands for
+    y = layer.predict_on_batch(np.broadcast_to(ramp[None, None, :, None], (1, 5, 5, 1)))[0, 0, :, 0]
+    assert len(y) == 4 * factor + 1
+    inside = np.arange(factor, 3 * factor)
+    np.testing.assert_allclose(y[inside], inside - 0.5, atol=1e-4)  # half a pixel, no more
+
+
+def test_rounding_up_errs_the_other_way():
+    x = keras.Input((5, 5, 1))
+    upward = keras.Model(x, blocks.upsample_aligned(x, 4, "a", round_up=True))
+    ramp = np.arange(5, dtype="float32") * 4
+    y = upward.predict_on_batch(np.broadcast_to(ramp[None, None, :, None], (1, 5, 5, 1)))[
+        0, 0, :, 0
+    ]
+    np.testing.assert_allclose(y[4:12], np.arange(4, 12) + 0.5, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["relu7", "", "linear"])
+def test_refuses_an_unknown_activation(activation):
+    with pytest.raises(ValueError, match=f'"relu", "relu6" or None, not {activation!r}'):
+        blocks.convolution(keras.Input((9, 9, 3)), 5, "c", activation)
+
+
+@pytest.mark.parametrize(("shape", "rates"), [((9, 9), (2, 9)), ((5, 9), (5,))])
+def test_aspp_refuses_dilation_that_leaves_only_the_centre(shape, rates):
+    with pytest.raises(ValueError, match=f"dilation_rates .* feature map of {shape[0]}×{shape[1]}"):
+        blocks.aspp(keras.Input((*shape, 3)), 4, rates)

@@ -11,6 +11,7 @@ from segcore import shipped
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, pretrained
 
+SMALL = 65  # pixels
 FEW = {"a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "b/bias": np.zeros(400)}
 
 
@@ -115,6 +116,98 @@ def test_damaged_files_are_named(saved, seed):
                 read(saved)
             except ValueError as error:
                 assert str(error).startswith(f"{saved}: ") and error.__cause__ is not None
+
+
+@pytest.mark.slow
+def test_weights_survive_a_round_trip(tmp_path):
+    network = pretrained.load(65)
+    checkpoint.save_weights(network, tmp_path / "w.npz")
+    again = deeplab.deeplab_v3_plus(65)
+    checkpoint.load_weights(again, tmp_path / "w.npz")
+    x = np.ones((1, 65, 65, 3), "float32")
+    np.testing.assert_array_equal(network.predict_on_batch(x), again.predict_on_batch(x))
+
+
+def test_misfit_weights_name_the_layer_and_change_nothing(tmp_path):
+    arrays = dict(checkpoint.read_weights(shipped.FLOAT.file))
+    arrays["logits/bias"] = np.zeros(11)
+    checkpoint.write_weights(arrays, tmp_path / "eleven.npz")
+    model = deeplab.deeplab_v3_plus(33)
+    before = model.get_layer("Conv1").get_weights()[0]
+    with pytest.raises(ValueError, match=r"logits/bias .*\(11,\) in the file, \(21,\)"):
+        checkpoint.load_weights(model, tmp_path / "eleven.npz")
+    np.testing.assert_array_equal(before, model.get_layer("Conv1").get_weights()[0])
+    del arrays["logits/bias"]
+    checkpoint.write_weights(arrays, tmp_path / "less.npz")
+    with pytest.raises(ValueError, match="logits/bias is missing"):
+        checkpoint.load_weights(model, tmp_path / "less.npz")
+
+
+def test_a_file_may_hold_layers_of_its_own_for_a_second_size(tmp_path):
+    arrays = checkpoint.arrays_of(
+        deeplab.deeplab_v3_plus(33, config=deeplab.DeepLabConfig(width=0.35))
+    )
+    kernel = np.full(arrays["aspp2_depthwise/kernel"].shape, 7.0)
+    own = {"bn_Conv1_49/gamma": np.full(16, 3.0), "aspp2_depthwise_49/kernel": kernel}
+    said = checkpoint.Description(own_layers={"_49": 68})
+    checkpoint.write_weights(arrays | own, tmp_path / "two.npz", description=said)
+    for size, expected in ((33, 3.0), (65, 3.0), (81, 1.0)):
+        model = deeplab.deeplab_v3_plus(size, config=deeplab.DeepLabConfig(width=0.35))
+        checkpoint.load_weights(model, tmp_path / "two.npz")
+        assert (model.get_layer("bn_Conv1").get_weights()[0] == expected).all(), size
+        assert (model.get_layer("aspp2_depthwise").get_weights()[0] == 7).all() == (size < 69)
+    checkpoint.write_weights(arrays | {"bn_Conv9_49/gamma": np.ones(16)}, tmp_path / "odd.npz")
+    with pytest.raises(ValueError, match="bn_Conv9_49/gamma has no place in this model"):
+        checkpoint.load_weights(model, tmp_path / "odd.npz")
+
+
+def test_float16_refuses_to_overflow(tmp_path):
+    with pytest.raises(ValueError, match="too large for float16"):
+        checkpoint.write_weights({"a/kernel": np.array([1e6])}, tmp_path / "w.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_are_no_numbers_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="b/bias holds values that are not numbers"):
+        checkpoint.write_weights({"b/bias": np.array([1.0, np.nan])}, tmp_path / "w.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_fresh_weights_keep_what_fits_and_draw_the_rest():
+    net = deeplab.deeplab_v3_plus(65, config=deeplab.DeepLabConfig(width=0.35))
+    given = {"Conv1/kernel": np.full(net.get_layer("Conv1").kernel.shape, 0.5, np.float32)}
+    other = {"logits/kernel": np.zeros((1, 1, 3, 3), np.float32)}  # of another network
+    weights = checkpoint.fresh(net.variables, given | other, seed=0)
+    again = checkpoint.fresh(net.variables, given, seed=0)
+    checkpoint.load_weights(net, weights)  # every variable once, in its shape
+    assert (weights["Conv1/kernel"] == 0.5).all()
+    assert all((weights[key] == again[key]).all() for key in weights)
+    dense = weights["decoder1_pointwise/kernel"]
+    assert dense.std() == pytest.approx(np.sqrt(2 / dense.shape[2]), rel=0.05)  # He et al. 2015
+    assert (weights["aspp0_BN/moving_variance"] == 1).all()
+    assert (weights["aspp0_BN/moving_mean"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            deeplab.DeepLabConfig(width=0.5),
+            r"Conv1/kernel differs in shape: \(3, 3, 3, 32\) in the file, \(3, 3, 3, 16\) in the",
+        ),
+        (deeplab.DeepLabConfig(decoder=False), "low_projection/kernel has no place in this model"),
+    ],
+)
+def test_weights_that_do_not_fit_name_the_layer(config, words):
+    network = deeplab.deeplab_v3_plus(SMALL, config=config)
+    with pytest.raises(ValueError, match=words):
+        checkpoint.load_weights(network, shipped.FLOAT.file)
+
+
+def test_weights_of_a_deeplab_v3_lack_the_decoder(random_arrays):
+    arrays = random_arrays(deeplab.deeplab_v3(SMALL))
+    with pytest.raises(ValueError, match="aspp1_depthwise/kernel is missing"):
+        checkpoint.load_weights(deeplab.deeplab_v3_plus(SMALL), arrays)
 
 
 def npy(array: np.ndarray) -> bytes:

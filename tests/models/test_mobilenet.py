@@ -33,7 +33,7 @@ def _share_weights(ours, theirs):
 
 
 def _features(model):
-    """The last feature map and, behind it, the answer."""
+    """The last feature map and the probabilities."""
     return keras.Model(model.input, [model.get_layer("out_relu").output, model.output])
 
 
@@ -78,7 +78,7 @@ def test_only_the_first_block_of_a_row_strides_and_ten_blocks_add_their_input():
     assert sum(type(layer).__name__ == "Add" for layer in network.layers) == 10
 
 
-def test_thin_ends_are_linear():
+def test_bottlenecks_are_linear():
     network = mobilenet.mobilenet_v2_classifier(SIZE)
     for layer in network.layers:
         if layer.name.endswith("_project_BN"):
@@ -101,3 +101,15 @@ def test_refuses_bad_width_and_stride():
         mobilenet.mobilenet_v2(images, 32, width=-1)
     with pytest.raises(ValueError, match="8, 16 or 32, not 4"):
         mobilenet.mobilenet_v2(images, 4)
+
+
+@pytest.mark.slow
+def test_atrous_backbone_gives_what_the_strided_one_gives():
+    images = keras.Input((129, 129, 3))
+    coarse = keras.Model(images, mobilenet.mobilenet_v2(images, 32))
+    fine = keras.Model(images, mobilenet.mobilenet_v2(images, 16))
+    fine.set_weights(coarse.get_weights())
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 129, 129, 3)).astype("float32")
+    a, b = coarse.predict_on_batch(x), fine.predict_on_batch(x)
+    assert a.shape[1] == 5 and b.shape[1] == 9
+    np.testing.assert_allclose(a, b[:, ::2, ::2], atol=1e-5)
