@@ -114,7 +114,8 @@ def apply(
     pixels = jitter(bilinear(image, y, x, content), view)
     padded = np.where(inside[..., None], pixels, np.float32(PAD))
     labels = mask[nearest(y, content[0])][:, nearest(x, content[1])]
-    return padded / np.float32(127.5) - np.float32(1), np.where(inside, labels, np.uint8(VOID))
+    scaled = np.asarray(padded / np.float32(127.5) - np.float32(1), np.float32)
+    return scaled, np.where(inside, labels, np.uint8(VOID))
 
 
 def positions(content: Floats, view: View, size: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:

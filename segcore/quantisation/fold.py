@@ -59,9 +59,11 @@ def _without_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
     """The folded network's layer in place of `layer`, without weights yet."""
     if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
         depthwise = isinstance(layer, layers.DepthwiseConv2D)
-        sides = (_side(layer, name) for name in ("kernel_size", "strides", "dilation_rate"))
+        kernel, stride, dilation = (
+            _side(layer, name) for name in ("kernel_size", "strides", "dilation_rate")
+        )
         filters = layer.input.shape[-1] if depthwise else layer.filters
-        geometry = fake_quant.Geometry(filters, *sides, depthwise)
+        geometry = fake_quant.Geometry(filters, kernel, stride, dilation, depthwise)
         return fake_quant.Convolution(geometry, name=layer.name)
     if isinstance(layer, (*_COPIED, layers.BatchNormalization)):
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})

@@ -8,6 +8,7 @@ from segcore._keras import keras
 
 ops = keras.ops
 schedules = keras.optimizers.schedules
+Schedule = Any  # a keras.optimizers.schedules.LearningRateSchedule
 LearningRate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule
 
 OPTIMIZERS = ("adam", "sgd", "adabound")
@@ -15,13 +16,13 @@ ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's
 
 
 @keras.saving.register_keras_serializable("segcore")
-class WarmUp(schedules.LearningRateSchedule):
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """`peak`·(step + 1) / (`steps` + 1) for `steps` steps, then `schedule`, which begins at `peak`.
 
     Goyal et al. 2017, Accurate, Large Minibatch SGD, section 2.2.
     """
 
-    def __init__(self, schedule: schedules.LearningRateSchedule, peak: float, steps: int) -> None:
+    def __init__(self, schedule: Schedule, peak: float, steps: int) -> None:
         self.schedule, self.peak, self.steps = schedule, peak, steps
 
     def __call__(self, step: Any) -> Any:

@@ -59,7 +59,7 @@ def differences(there: Any, now: Any, key: str = "") -> Iterator[str]:
 
 def save_state(folder: Path, epoch: int, state: Sequence[NDArray[Any]]) -> None:
     """Writes the state after `epoch` epochs, whole or not at all; keeps that and the one before."""
-    arrays = {f"{index:04d}": array for index, array in enumerate(state)}
+    arrays: dict[str, Any] = {f"{index:04d}": array for index, array in enumerate(state)}
     with replacing(folder / "checkpoints" / f"epoch_{epoch:04d}.npz") as file:
         np.savez(file, **arrays)
     for path in checkpoints(folder)[KEPT:]:

@@ -27,7 +27,7 @@ def test_scenes_have_the_shapes_and_ids_of_voc(drawn):
 
 def test_the_same_numbers_draw_the_same_scene(drawn):
     images, masks = drawn
-    np.random.seed(1)  # the global generator must not matter
+    np.random.seed(1)  # noqa: NPY002 - the global generator must not matter
     image, mask = toy.scene(7)
     assert np.array_equal(image, images[7]) and np.array_equal(mask, masks[7])
     later = toy.scenes(2, start=6)
