@@ -39,7 +39,8 @@ from segcore.data.augment import Augmentation
 from segcore.data.images import signed, unletterbox
 from segcore.models import checkpoint, deeplab
 from segcore.training.batches import Batches
-from segcore.training.fit import Diverged, Recipe, fit
+from segcore.training.callbacks import Diverged
+from segcore.training.fit import Recipe, fit
 from segcore.training.optimizers import OPTIMIZERS
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",

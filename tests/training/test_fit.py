@@ -15,8 +15,10 @@ from segcore._keras import keras
 from segcore.models import checkpoint
 from segcore.training import batch_norm, run_folder
 from segcore.training.batches import Batches
-from segcore.training.fit import Diverged, Recipe, fit
+from segcore.training.callbacks import Diverged
+from segcore.training.fit import Recipe, fit
 
+pytestmark = pytest.mark.slow
 toy_run = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("toy_run.py"))))
 
 
