@@ -114,7 +114,8 @@ def _describe(photo: str, image: NDArray[np.uint8], prediction: Prediction) -> s
     shares = ", ".join(f"{name} {100 * part:.1f} %" for name, part in fractions.items())
     times = (prediction.preprocess_ms, prediction.inference_ms, prediction.mask_ms)
     spent = " + ".join(f"{ms:.0f}" for ms in times)
-    return f"{one_line(photo)}: {image.shape[1]}×{image.shape[0]}  {shares}  ({spent} ms)"
+    guess = "  (names assumed: VOC's)" if prediction.names_assumed else ""
+    return f"{one_line(photo)}: {image.shape[1]}×{image.shape[0]}  {shares}{guess}  ({spent} ms)"
 
 
 def _table(scores: dict[str, Any]) -> str:

@@ -5,10 +5,12 @@ import threading
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image
 
 from segcore import shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
+from segcore.cli import main as cli
 from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.calibration import Calibration
@@ -139,16 +141,19 @@ def test_a_network_of_eleven_classes_needs_their_names(tmp_path):
     assert named.class_names == names and named(PHOTO).names == ["k"]
 
 
-def test_twenty_one_classes_without_names_are_vocs_and_say_so():
-    prediction = load(content(bias=np.eye(21)[8]))(PHOTO)
+def test_twenty_one_classes_without_names_are_vocs_and_say_so(tmp_path, capsys):
+    path = write_bytes(tmp_path / "m.tflite", content(bias=np.eye(21)[8]))
+    Image.fromarray(PHOTO).save(tmp_path / "p.png")
+    options = ["--model", str(path), "--out", str(tmp_path / "out")]
+    assert cli.main(["predict", str(tmp_path / "p.png"), *options]) == 0
+    assert "cat 100.0 %  (names assumed: VOC's)" in capsys.readouterr().out
+    prediction = load(path)(PHOTO)
     assert prediction.names == ["cat"] and prediction.names_assumed
     assert prediction.class_names == voc.CLASSES
 
 
 def test_labels_that_the_network_does_not_have_are_named(tmp_path):
     photo, mask = tmp_path / "p.png", tmp_path / "m.png"
-    from PIL import Image
-
     Image.fromarray(PHOTO).save(photo)
     voc.write_mask(mask, np.full(PHOTO.shape[:2], 2, np.uint8))
     three = load(content(), class_names=NAMES)
