@@ -15,10 +15,13 @@ TESTS = Path(__file__).resolve().parent
 KINDS = ("book", "browser")  # a folder of tests whose tests carry its name as their marker
 # A worker is one process among several: its libraries take one core each.
 LIMITED = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-PIECES = ("test_every_output_comes_out_again", "test_page[", "test_looks[")
+PIECES = (
+    *("test_every_output_comes_out_again", "test_page[", "test_looks["),
+    "test_killed_at_random_moments",
+)
 FIRST = (
-    *("training/", "test_notebooks", "quantisation/", "test_live"),
-    *("export/", "inference/", "models/"),
+    *("training/test_processes", "test_notebooks", "cli/test_hostile", "quantisation/"),
+    *("export/", "inference/", "models/", "training/", "test_live", "cli/", "test_widgets"),
 )
 LAST = ("browser/test_pages",)
 

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "hostile.py"
 
 
+@pytest.mark.slow
 def test_forty_hostile_runs():
     typed = [sys.executable, str(SCRIPT), "--quick", "--runs", "40", "--seed", "3"]
     done = subprocess.run(typed, capture_output=True, text=True, check=False)

@@ -47,6 +47,7 @@ def predict(folder, room=0):
     return subprocess.run(typed, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_large_photo_is_there_once_or_twice(large):
     """3 bytes a pixel here, 4 in Pillow, 1 for the mask: 320 MB; it took 2.6 GB."""
     done = predict(large.parent)
@@ -57,6 +58,7 @@ def test_a_large_photo_is_there_once_or_twice(large):
         assert mask.size == (8000, 5000) and mask.getpixel((7999, 4999)) == 1
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_one_line(large):
     done = predict(large.parent, 100_000_000)
     assert done.returncode == 2
