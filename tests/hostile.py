@@ -111,7 +111,7 @@ def png_header(width: int, height: int, bits: int, kind: int) -> bytes:
 
 def claims(random: Random) -> bytes:
     """Headers that promise more than there is."""
-    w, h = (int(n) for n in random.choice([0, 1, 9_999, 10_001, 65_535, 2**31 - 1], 2))
+    w, h = (int(n) for n in random.choice([0, 9_999, 10_001, 65_535, 2**31 - 1], 2))
     return [
         png_header(w, h, int(random.choice([1, 2, 4, 8, 16])), int(random.integers(0, 7))),
         f"P6 {w} {h} 255\n".encode() + bytes(99),
