@@ -144,6 +144,29 @@ def upsample_aligned(
     return layers.Cropping2D(((before, after), (before, after)), name=f"{name}_crop")(x)
 
 
+@keras.saving.register_keras_serializable("segcore")
+class BilinearResize(keras.layers.Layer):
+    """(B, H, W, C) → (B, size, size, C), bilinear with pixel centres at half coordinates.
+
+    What `keras.layers.Resizing` computes. That layer belongs to preprocessing, where `training` is
+    True unless told otherwise, and inside a model it hands this on (Keras 3.15): called as
+    `model(x)`, every batch norm behind it would take the statistics of the batch.
+    """
+
+    def __init__(self, size: int, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.size = size
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.image.resize(x, (self.size, self.size), interpolation="bilinear")
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (shape[0], self.size, self.size, shape[3])
+
+    def get_config(self) -> dict[str, int | str]:
+        return {"name": self.name, "size": self.size}
+
+
 def _activation_name(name: str) -> str:
     """The name that `keras.applications.MobileNetV2` gives the activation behind batch norm."""
     if name == "bn_Conv1":

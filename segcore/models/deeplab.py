@@ -161,7 +161,7 @@ def _upsample(
     """To `size`: aligned with the strides in front, or plainly, half a feature off."""
     if aligned:
         return blocks.upsample_aligned(x, factor, name, round_up)
-    return layers.Resizing(size, size, interpolation="bilinear", name=f"{name}_up")(x)
+    return blocks.BilinearResize(size, name=f"{name}_up")(x)
 
 
 def image_input(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore._keras import keras
+from segcore.models import blocks
 from segcore.models.checkpoint import arrays_of, load_weights
 from segcore.models.graph import inputs_by_layer
 from segcore.quantisation import fake_quant
@@ -20,7 +21,7 @@ _COPIED = (
     layers.Concatenate,
     layers.Cropping2D,
     layers.GlobalAveragePooling2D,
-    layers.Resizing,
+    blocks.BilinearResize,
     layers.UpSampling2D,
 )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore._keras import keras
+from segcore.models import blocks
 from segcore.models.checkpoint import arrays_of, load_weights
 from segcore.models.graph import inputs_by_layer
 from segcore.quantisation import fake_quant, fold
@@ -27,7 +28,7 @@ IMAGE = "image_range"
 # A photo's byte b enters an int8 file as b - 128 steps of 1/127.5, the levels nearest to [-1, 1].
 IMAGE_RANGE = (-128 / 127.5, 127 / 127.5)
 # TFLite moves, picks or mixes values here: what comes out has the scale of what went in.
-_SAME_SCALE = (layers.UpSampling2D, layers.Cropping2D, layers.Concatenate, layers.Resizing)
+_SAME_SCALE = (layers.UpSampling2D, layers.Cropping2D, layers.Concatenate, blocks.BilinearResize)
 
 
 class QuantisationPoint(NamedTuple):

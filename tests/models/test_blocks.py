@@ -149,3 +149,20 @@ def test_refuses_an_unknown_activation(activation):
 def test_aspp_refuses_dilation_that_leaves_only_the_centre(shape, rates):
     with pytest.raises(ValueError, match=f"dilation_rates .* feature map of {shape[0]}×{shape[1]}"):
         blocks.aspp(keras.Input((*shape, 3)), 4, rates)
+
+
+def test_resizing_computes_what_keras_does_and_leaves_batch_norm_at_peace():
+    image = keras.Input((5, 5, 3))
+    x = blocks.BilinearResize(13)(image)
+    network = keras.Model(image, keras.layers.BatchNormalization()(x))
+    network.layers[-1].moving_mean.assign([1, 2, 3])
+    values = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
+    resized = np.asarray(keras.layers.Resizing(13, 13)(values))
+    np.testing.assert_allclose(keras.Model(image, x)(values), resized, atol=1e-6)
+    plain = np.asarray(network(values, training=False))
+    np.testing.assert_array_equal(network(values), plain)  # Resizing would train here
+    assert network.layers[-1].moving_mean.numpy().tolist() == [1, 2, 3]
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(network.layers[1])
+    )
+    assert (again.size, again.name) == (13, network.layers[1].name)
