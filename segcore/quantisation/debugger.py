@@ -115,8 +115,13 @@ def _affine(tensor: Any) -> Affine:
 
 
 def to_input(image: Image, source: Any) -> NDArray:
-    """`image` in the type in which a file takes it (`source`: the interpreter's input details)."""
-    scale, zero = source["quantization"]
+    """`image`, a photo's bytes / 127.5 - 1, in the type in which a file takes it.
+
+    `source` are the interpreter's input details. Integers are the photo's bytes again, as they
+    enter when the file is used: by scale and zero point each would lie half way between two steps.
+    """
+    scale, _ = source["quantization"]
     if not scale:
         return image
-    return Affine(scale, zero).quantise(image, source["dtype"])
+    pixels = np.rint((image + 1) * np.float32(127.5)).astype(np.int16)
+    return (pixels + np.iinfo(source["dtype"]).min).astype(source["dtype"])
