@@ -6,7 +6,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +71,16 @@ def load_weights(model: keras.Model, source: str | Path | Arrays, name: str = "w
 
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
-    """The variables of a Keras `model` by `layer/variable`."""
-    return {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
+    """The variables of a Keras `model` by `layer/variable`.
+
+    ValueError where two share a name, as in a layer that is a model itself.
+    """
+    pairs = [(f"{layer.name}/{v.name}", v) for layer in model.layers for v in layer.weights]
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        twice = next(key for key, variable in pairs if named[key] is not variable)
+        raise ValueError(f"{model.name}: two variables are called {twice}; use no model as a layer")
+    return named
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
@@ -103,9 +111,19 @@ def read_description(path: str | Path) -> Description:
         return Description()
     try:
         said = json.loads(str(found))
-        return Description(**said | {"class_names": tuple(said["class_names"])})
+        return _checked(Description(**said), said["class_names"])
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path}: its {META} is not a description ({error})") from error
+
+
+def _checked(said: Description, names: object) -> Description:
+    """A description from a file, with its list of `names`; TypeError for other kinds of fields."""
+    kinds = {"architecture": str, "encoder": str, "size": int, "num_classes": int}
+    fine = all(type(getattr(said, field)) is kind for field, kind in kinds.items())
+    fine &= isinstance(said.own_layers, dict)
+    if not fine or not isinstance(names, list) or not all(type(name) is str for name in names):
+        raise TypeError(f"fields of other kinds: {said}")
+    return replace(said, class_names=tuple(names))
 
 
 def fresh(variables: Sequence[keras.Variable], start: Arrays, seed: int) -> dict[str, np.ndarray]:

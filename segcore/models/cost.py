@@ -42,11 +42,6 @@ class LayerCost:
     receptive_field: float
     stride: float
 
-    @property
-    def intensity(self) -> float:
-        """Multiply-adds per byte moved: below the machine's own ratio, memory sets the pace."""
-        return self.macs / self.bytes
-
 
 @dataclass(frozen=True)
 class Roofline:

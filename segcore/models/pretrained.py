@@ -32,12 +32,13 @@ def load(
     if said.architecture not in BUILDERS:
         wanted = ", ".join(BUILDERS)
         raise ValueError(f"{path}: holds weights of {said.architecture!r}; wanted {wanted}")
-    if size is not None and size > MOST_PIXELS:
+    size = said.size if size is None else size
+    if size > MOST_PIXELS:
         raise ValueError(
             f"size must be at most {MOST_PIXELS}, not {size}: it would fill the memory"
         )
     build = BUILDERS[said.architecture]
-    model = build(size or said.size, said.num_classes, batch_size=batch_size)
+    model = build(size, said.num_classes, batch_size=batch_size)
     load_weights(model, path)
     return model
 

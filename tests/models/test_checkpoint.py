@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from segcore import shipped
+from segcore._keras import keras
 from segcore.data import voc
 from segcore.models import checkpoint, deeplab, pretrained
 
@@ -215,3 +216,20 @@ def npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array(stream, array)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "field", [{"class_names": "abc"}, {"size": "513"}, {"num_classes": 2.5}, {"architecture": []}]
+)
+def test_a_description_of_other_kinds_is_refused(tmp_path, field):
+    said = {"architecture": "deeplab_v3_plus", "size": 513, "class_names": ["a"]} | field
+    np.savez(tmp_path / "w.npz", **{checkpoint.META: np.array(json.dumps(said))})
+    with pytest.raises(ValueError, match=r"w\.npz: its __meta__ is not a description"):
+        checkpoint.read_description(tmp_path / "w.npz")
+
+
+def test_variables_of_one_name_are_refused():
+    inner = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(2)])
+    image = keras.Input((2,))
+    with pytest.raises(ValueError, match=r"two variables are called .*/kernel"):
+        checkpoint.arrays_of(keras.Model(image, inner(image)))
