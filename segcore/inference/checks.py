@@ -39,6 +39,8 @@ def names(
     """
     scores = answer[2] if len(answer) == 3 else None
     if given:
+        if len(given) > VOID:
+            raise ValueError(f"{name}: {len(given)} class names; a mask holds ids 0 to {VOID - 1}")
         if scores not in (None, len(given)):
             raise ValueError(f"{name}: {len(given)} class names for {scores} scores; name each")
         return tuple(given), False

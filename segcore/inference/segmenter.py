@@ -103,6 +103,11 @@ class Segmenter:
         """Refuses what would look like a mask and is none."""
         if answer.dtype.kind == "f" and not np.isfinite(answer).all():
             raise ValueError(f"{self.name}: answers with scores that are not finite; train it anew")
+        if answer.ndim == 2 and answer.dtype.kind not in "iu":
+            raise ValueError(
+                f"{self.name}: answers with one {answer.dtype} a pixel; class ids are integers: "
+                "export it with 2 or more scores a pixel"
+            )
         if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < len(self.class_names):
             ids = f"class ids {answer.min()} to {answer.max()}"
             last = len(self.class_names) - 1
@@ -150,6 +155,7 @@ def wrap(network: keras.Model, name: str, class_names: Sequence[str] | None = No
 
     checks.check_input(name, network.input_shape)
     side = network.input_shape[1]
+    checks.check_answer(name, tuple(network.output_shape[1:]), side)
     named = checks.names(name, tuple(network.output_shape[1:]), class_names)
     runner, lock = keras.Model(network.inputs, network.outputs), Lock()
     runner.compile(jit_compile=False)  # one graph: three times faster than layer by layer
@@ -170,7 +176,6 @@ def _load_keras(
 
     if path.suffix == ".keras":
         network, stored = _open_keras(path, size), labels_beside(path)
-        checks.check_answer(name, tuple(network.output_shape[1:]), network.input_shape[1])
     else:
         network = pretrained.load(size, path)
         stored = checkpoint.read_description(path).class_names or labels_beside(path)

@@ -17,7 +17,7 @@ from segcore.export.calibration import Calibration
 from segcore.export.convert import to_tflite
 from segcore.export.labels import with_labels
 from segcore.inference.evaluate import evaluate
-from segcore.inference.segmenter import load, wrap
+from segcore.inference.segmenter import Segmenter, load, wrap
 
 PHOTO = skimage.data.chelsea()[:60, :90]
 NAMES = ("sky", "road", "tree")
@@ -219,3 +219,16 @@ def test_bytes_paths_and_names_are_one():
         np.testing.assert_array_equal(answer, answers[0])
     with pytest.raises(FileNotFoundError, match=r"fone: no such model file; .* say phone, sharp"):
         load("fone")
+
+
+def test_one_score_a_pixel_is_no_class_id():
+    sigmoid = Segmenter(lambda box: np.full(box.shape[:2], 0.97), 33, "sigmoid")
+    with pytest.raises(ValueError, match="sigmoid: answers with one float64 a pixel"):
+        sigmoid(np.zeros((33, 33, 3), np.uint8))
+
+
+def test_a_network_with_smaller_answers_is_refused():
+    image = keras.Input((32, 32, 3))
+    small = keras.Model(image, keras.layers.Conv2D(21, 1, strides=4)(image))
+    with pytest.raises(ValueError, match=r"small: answers with \(8, 8, 21\) to 32×32"):
+        wrap(small, "small")
