@@ -130,7 +130,8 @@ def _table(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
     try:
         yield [logger]
     finally:
-        logger.on_train_end()
+        if logger.csv_file:  # else it had not begun, and older Keras would hide the reason
+            logger.on_train_end()
 
 
 def _compile(model: keras.Model, data: Batches, recipe: Recipe) -> None:

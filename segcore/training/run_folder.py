@@ -40,12 +40,14 @@ def begin(folder: Path, identity: Mapping[str, Any], resume: bool) -> None:
         differing = list(differences(_read_json(path), identity))
         if differing:
             raise ValueError(f"{folder}: holds another run: {'; '.join(differing)}")
+        (folder / "checkpoints").mkdir(exist_ok=True)
         return
     for name in ("weights.npz", "history.csv", "checkpoints"):
         if (folder / name).exists():
             raise FileExistsError(f"{folder / name}: of an unknown run, for there is no run.json")
-    (folder / "checkpoints").mkdir(parents=True)
-    write_bytes(path, (json.dumps(identity, indent=1) + "\n").encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (json.dumps(identity, indent=1) + "\n").encode())  # first: it names the run
+    (folder / "checkpoints").mkdir()
 
 
 def differences(there: Any, now: Any, key: str = "") -> Iterator[str]:
