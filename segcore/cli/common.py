@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from segcore import shipped
+from segcore.export.interpreter import MOST_THREADS
 from segcore.inference.segmenter import Segmenter, load
 
 T = TypeVar("T")
 
 BAD_INPUT = 2
-MOST_THREADS = 256
 SMALLEST, LARGEST = 33, 2049  # sides of an input
 ADVICE = {  # what to do about the errors that the operating system names
     errno.ENOSPC: "free some space and run it again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ def write_files(options: argparse.Namespace) -> int:
     _convert_all(options, network, calibration, files)
     record: dict[str, Any] = {"sha256": checksums(out, files.values())}
     write_json(out / CONTRACT, record)  # now already: the files are ours from here on
-    contracts = _contracts(network, files, pairs)
+    names = pretrained.class_names(options.model)
+    contracts = _contracts(network, files, pairs, names)
     timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in files.items()}, 15)
     for timing in timings:
         contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
@@ -169,12 +171,15 @@ def _convert(
 
 
 def _contracts(
-    network: keras.Model, paths: dict[str, Path], pairs: list[tuple[Path, Path]]
+    network: keras.Model,
+    paths: dict[str, Path],
+    pairs: list[tuple[Path, Path]],
+    names: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     """What each file holds and, given `pairs`, how its answers differ from the float network's."""
     if not pairs:
         return {name: tflite.File(path).summary() for name, path in paths.items()}
-    reference, held = wrap(network, "Keras"), {}
+    reference, held = wrap(network, "Keras", names), {}
     for name, path in paths.items():
         bar = progress(pairs, "photo", name)
         held[name] = compare_files(path, reference, bar, MIN_PIXELS)

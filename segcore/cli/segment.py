@@ -103,7 +103,7 @@ def _segment(photo: str, segmenter: Segmenter, mask_file: Path, overlay_file: Pa
     said = _describe(photo, image, prediction)
     write_png(mask_file, voc.picture(prediction.mask))
     for rows in strips(image.shape):  # in place: a photo of 100 megapixels is not there twice
-        image[rows] = blend(image[rows], voc.encode(prediction.mask[rows]))
+        image[rows] = blend(image[rows], voc.palette()[prediction.mask[rows]])
     del prediction
     write_png(overlay_file, Image.fromarray(image))
     return said
