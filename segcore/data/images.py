@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,17 +158,17 @@ def _resize_bilinear(values: NDArray, H: int, W: int, rows: slice = slice(None))
     return columns[top] * (1 - down[:, None, None]) + columns[bottom] * down[:, None, None]
 
 
-def neighbours(position: Any, length: Any, xp: Any = np) -> tuple[Any, Any, Any]:
-    """The two places around each `position` on 0..`length` - 1, and how far along it lies, 0..1.
+def neighbours(position: NDArray, length: float) -> tuple[NDArray, NDArray, NDArray]:
+    """The two positions around each `position` on 0..`length` - 1, and how far along it lies, 0..1.
 
-    Bilinear resampling of every kind reads it: arrays of the namespace `xp` (numpy or jax.numpy),
-    int32, int32 and float32. What lies outside is brought to the nearest end.
+    Bilinear resampling of every kind reads it: int32, int32 and float32 of one shape. What lies
+    outside is brought to the nearest end.
     """
-    position = xp.clip(position, 0, length - 1)
-    before = xp.floor(position)
-    after = xp.minimum(before + 1, length - 1)
-    along = (position - before).astype(xp.float32)
-    return before.astype(xp.int32), after.astype(xp.int32), along
+    position = np.clip(position, 0, length - 1)
+    before = np.floor(position)
+    after = np.minimum(before + 1, length - 1)
+    along = (position - before).astype(np.float32)
+    return before.astype(np.int32), after.astype(np.int32), along
 
 
 def _centres(old: int, new: int) -> NDArray:

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,14 +143,22 @@ def _check_integers(content: bytes) -> None:
         raise ValueError(f"{NO_RANGES}{', '.join(floats)} stayed in float")
 
 
+_ONE_AT_A_TIME = Lock()  # standard output belongs to the process, not to a thread
+
+
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Without the pages that the converter prints about what it saved on its way."""
-    logged = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with quiet_stderr(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(logged)
+    with _ONE_AT_A_TIME:
+        logged = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            with (
+                quiet_stderr(),
+                contextlib.redirect_stdout(io.StringIO()),
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logging.disable(logged)

@@ -26,12 +26,9 @@ def open_interpreter(
     """
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError:  # the same class under its old name
-        from tensorflow.lite import Interpreter
-        from tensorflow.lite.experimental import OpResolverType
-    kinds = OpResolverType
+    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import OpResolverType as kinds
+
     plain = kinds.BUILTIN_REF if exact else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     file = opened(file)
     _check_numbers(file.name, file.content)
@@ -55,10 +52,8 @@ def _check_numbers(name: str, content: bytes) -> None:
 
     LiteRT dies of other scales; and what is not finite looks like an answer behind an argmax.
     """
-    try:
-        from ai_edge_litert.schema_py_generated import Model
-    except ImportError:
-        from tensorflow.lite.python.schema_py_generated import Model
+    from ai_edge_litert.schema_py_generated import Model
+
     try:
         model = Model.GetRootAs(content)
         graph = model.Subgraphs(0)

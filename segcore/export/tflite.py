@@ -170,11 +170,9 @@ def _without_unused_buffers(model: Any, part: Any) -> Any:
 
 
 def _tools() -> Any:
-    """Google's reader and writer of the format; TensorFlow carries the same under another name."""
-    try:
-        from ai_edge_litert.tools import flatbuffer_utils
-    except ImportError:
-        from tensorflow.lite.tools import flatbuffer_utils
+    """Google's reader and writer of the format, which takes a moment to load."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
     return flatbuffer_utils
 
 

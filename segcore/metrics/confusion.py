@@ -15,8 +15,6 @@ from segcore.data.voc import NUM_CLASSES, VOID
 
 Counts = NDArray[np.int64]
 
-MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
-
 
 def confusion_matrix(
     labels: NDArray, predictions: NDArray, num_classes: int = NUM_CLASSES, void: int | None = VOID
