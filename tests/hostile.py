@@ -32,11 +32,12 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 from PIL import Image, features
+from voc_folder import write_voc
 
 from segcore import shipped
 from segcore.cli.common import one_line
 from segcore.cli.main import main as segcore
-from segcore.data import toy, voc
+from segcore.data import voc
 from segcore.export import tflite
 
 LIMIT = 120  # seconds, then it hangs
@@ -236,7 +237,7 @@ def network_of_nan(here: Path, random: Random) -> Case:
     if random.random() < 0.5:
         write(here / "a.png", photo(random))
         return Case(["predict", "a.png", "--model", "m.tflite"], (2,), "m.tflite", masks=False)
-    toy.write_voc(here / "voc", n_train=1, n_val=1)
+    write_voc(here / "voc")
     return Case(["evaluate", "voc", "--model", "m.tflite"], (2,), "m.tflite", masks=False)
 
 
@@ -253,7 +254,7 @@ def not_a_model(here: Path, random: Random) -> Case:
 
 def voc_folder(here: Path, random: Random, n: int = 2) -> tuple[Path, Path, Path]:
     """A small VOC folder → its list, and one photo and mask that the list names."""
-    toy.write_voc(here / "voc", n_train=1, n_val=n, size=96)
+    write_voc(here / "voc", n_val=n, size=96)
     (image, mask), *_ = voc.file_pairs(here / "voc", "val")
     return next((here / "voc").rglob("val.txt")), image, mask
 

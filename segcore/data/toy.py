@@ -6,12 +6,10 @@ random for things, background and clutter alike. Taught in chapter 2.
 
 import functools
 import itertools
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from tqdm import tqdm
 
 from segcore.data import voc
 from segcore.data.toy_shapes import SHAPES
@@ -56,49 +54,6 @@ def scenes(n: int, size: int = 128, seed: int = 0, start: int = 0) -> tuple[Pixe
         raise ValueError(f"n is {n}, wanted at least one scene")
     pairs = [scene(start + i, size, seed) for i in range(n)]
     return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
-
-
-def write_voc(
-    root: str | Path, n_train: int = 150, n_val: int = 50, size: int = 128, seed: int = 0
-) -> Path:
-    """Write a folder in VOC2012's layout with n_train + n_val scenes; returns its Path.
-
-    Scene i becomes toy_00000i; the first n_train are train, the rest val. An older ToyVOC in
-    `root` is replaced. Raises ValueError if `root` holds anything else. Taught in chapter 2.
-    """
-    root = Path(root)
-    if n_train < 1 or n_val < 1:
-        raise ValueError(f"n_train {n_train}, n_val {n_val}: wanted at least one scene in each")
-    _clear(root)
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    names = [f"toy_{i:06d}" for i in range(n_train + n_val)]
-    for i, name in enumerate(tqdm(names, "drawing ToyVOC", delay=2, leave=False)):
-        image, mask = scene(i, size, seed)
-        Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=92)
-        voc.write_mask(root / "SegmentationClass" / f"{name}.png", mask)
-    splits = {"train": names[:n_train], "val": names[n_train:], "trainval": names}
-    for split, listed in splits.items():
-        path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-        path.write_text("\n".join(listed) + "\n", encoding="utf-8")
-    return root
-
-
-def _clear(root: Path) -> None:
-    """Remove an older ToyVOC's files from `root`; ValueError if there is any other file."""
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"{root}: this is a file; name a new or empty folder")
-    files = [path for path in root.rglob("*") if not path.is_dir()]
-    lists = [f"{split}.txt" for split in ("train", "val", "trainval")]
-    for path in files:
-        ours = path.name in lists and path.read_text(errors="replace").startswith("toy_")
-        if not (ours or path.name.lstrip(".").startswith("toy_")):
-            raise ValueError(
-                f"{root}: holds {path.relative_to(root)}, which is no part of a ToyVOC; name a "
-                "new or empty folder"
-            )
-    for path in files:
-        path.unlink()
 
 
 @functools.cache

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from voc_folder import write_voc
 
 from segcore import shipped
 from segcore.cli import common
 from segcore.cli import main as cli
-from segcore.data import toy, voc
+from segcore.data import voc
 from segcore.export.labels import with_labels
 from segcore.inference import segmenter
 from segcore.inference.segmenter import Segmenter
@@ -78,7 +79,7 @@ def voc_kinds(here):
     """Makes a small VOC folder for each kind, spoils it → the pair (name in the error, typed)."""
 
     def folder(kind):
-        toy.write_voc(here / kind, n_train=1, n_val=1)
+        write_voc(here / kind)
         (photo, mask), *_ = voc.file_pairs(here / kind, "val")
         return str(here / kind), photo, mask
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from voc_folder import write_voc
 
 from segcore import metrics
 from segcore.cli import common
 from segcore.cli import main as cli
-from segcore.data import toy, voc
+from segcore.data import voc
 from segcore.inference.segmenter import Segmenter
 
 
@@ -63,7 +64,7 @@ def test_many_photos_show_progress(bright_is_cat, photo, tmp_path, capsys):
 
 
 def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, capsys):
-    toy.write_voc(tmp_path / "voc", n_train=1, n_val=2)
+    write_voc(tmp_path / "voc", n_val=2)
     assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     labelled = sum(
@@ -74,14 +75,14 @@ def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, caps
 
 
 def test_a_mean_over_no_class_is_null_in_json(bright_is_cat, tmp_path, capsys):
-    toy.write_voc(tmp_path / "voc", n_train=1, n_val=1, size=32)  # too few pixels of any class
+    write_voc(tmp_path / "voc", size=32)  # too few pixels of any class
     assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
     said = capsys.readouterr().out
     assert json.loads(said, parse_constant=pytest.fail)["miou"] is None
 
 
 def test_evaluate_table(bright_is_cat, tmp_path, capsys):
-    toy.write_voc(tmp_path / "voc", n_train=1, n_val=1)
+    write_voc(tmp_path / "voc")
     cli.main(["evaluate", str(tmp_path / "voc")])
     table = capsys.readouterr().out
     assert "background" in table and "mIoU" in table and "native size" in table

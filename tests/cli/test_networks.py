@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from voc_folder import write_voc
 
 from segcore import shipped
 from segcore.cli import common
 from segcore.cli import main as cli
-from segcore.data import toy
 from segcore.export import tflite
 from segcore.inference.segmenter import Segmenter
 
@@ -18,7 +18,7 @@ from segcore.inference.segmenter import Segmenter
 def here(tmp_path, monkeypatch):
     """A folder with a photo and a VOC folder, to work in."""
     Image.new("RGB", (60, 40), (90, 120, 200)).save(tmp_path / "a.png")
-    toy.write_voc(tmp_path / "voc", n_train=1, n_val=1)
+    write_voc(tmp_path / "voc")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

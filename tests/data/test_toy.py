@@ -1,8 +1,5 @@
 """`segcore.data.toy`: the same every time, VOC-like in its numbers, and decided by shape alone."""
 
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,63 +146,3 @@ def test_shape_alone_tells_the_class_and_a_colour_histogram_does_not():
     by_color = score(histograms[:half], histograms[half:], labels[:half])
     assert len(labels) > 200 and by_shape > 0.85
     assert by_color < common + 0.05 < 0.5
-
-
-def test_write_voc_is_read_back_by_voc(tmp_path: Path):
-    root = toy.write_voc(tmp_path / "toy", 3, 2, size=64, seed=4)
-    assert {p.relative_to(root).parts[0] for p in root.rglob("*.*")} == {
-        "JPEGImages", "SegmentationClass", "ImageSets",
-    }  # fmt: skip
-    pairs = voc.file_pairs(root, "trainval")
-    assert [p.stem for p, _ in pairs] == [f"toy_{i:06d}" for i in range(5)]
-    assert list(voc.file_pairs(root, "train") + voc.file_pairs(root, "val")) == pairs
-    for i, (photo, mask) in enumerate(pairs):
-        image, wanted = toy.scene(i, size=64, seed=4)
-        assert np.array_equal(voc.read_mask(mask), wanted)
-        with Image.open(mask) as stored:
-            assert stored.mode == "P"
-        with Image.open(photo) as stored:
-            assert stored.format == "JPEG"
-            assert np.abs(np.asarray(stored).astype(int) - image).mean() < 12
-
-
-def test_write_voc_replaces_a_toy_and_nothing_else(tmp_path: Path):
-    root = toy.write_voc(tmp_path, 4, 2, size=32)
-    (root / "SegmentationClass" / ".toy_000001.png.1.tmp").write_bytes(b"left by a crash")
-    toy.write_voc(root, 1, 1, size=32)
-    assert len(list((root / "JPEGImages").iterdir())) == 2
-    assert len(list((root / "SegmentationClass").iterdir())) == 2
-    (root / "JPEGImages" / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(ValueError, match=r"holds .*holiday\.jpg, which is no part of a ToyVOC"):
-        toy.write_voc(root, 1, 1, size=32)
-    assert (root / "JPEGImages" / "holiday.jpg").read_bytes() == b"mine"
-    assert len(voc.file_pairs(root, "trainval")) == 2
-    with pytest.raises(ValueError, match="n_val 0"):
-        toy.write_voc(tmp_path / "none", 5, 0)
-
-
-def test_write_voc_refuses_a_file_and_a_real_voc(tmp_path: Path):
-    (tmp_path / "file").write_text("text")
-    with pytest.raises(ValueError, match=r"file: .*new or empty folder"):
-        toy.write_voc(tmp_path / "file", 1, 1)
-    lists = tmp_path / "real" / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("2007_000033\n")
-    with pytest.raises(ValueError, match=r"val\.txt, which is no part"):
-        toy.write_voc(tmp_path / "real", 1, 1)
-    assert (lists / "val.txt").read_text() == "2007_000033\n"
-
-
-def test_a_slow_write_shows_its_progress(tmp_path: Path, monkeypatch, capsys):
-    real = toy.scene
-
-    def slow(*arguments):
-        time.sleep(1.1)
-        return real(*arguments)
-
-    monkeypatch.setattr(toy, "scene", slow)
-    toy.write_voc(tmp_path / "slow", 3, 1, size=32)
-    assert "drawing ToyVOC" in capsys.readouterr().err
-    monkeypatch.undo()
-    toy.write_voc(tmp_path / "quick", 3, 1, size=32)
-    assert capsys.readouterr().err == ""

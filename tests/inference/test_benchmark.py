@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from voc_folder import write_voc
 
 from segcore import shipped
 from segcore._files import write_bytes
 from segcore.cli import main as cli
-from segcore.data import toy, voc
+from segcore.data import voc
 from segcore.export import convert, tflite
 from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
@@ -187,7 +188,7 @@ def test_a_size_without_an_int8_file_is_exported_without_and_says_so(tmp_path, c
 
 @pytest.mark.slow
 def test_export_command(tmp_path, capsys):
-    toy.write_voc(tmp_path / "voc", n_train=2, n_val=1, size=96)
+    write_voc(tmp_path / "voc", n_train=2, n_val=1, size=96)
     photos = str(tmp_path / "voc")
     options = ["--size", "65", "--precision", "float32", "int8", "--photos", "2", "--seed", "5"]
     options += ["--calibrate", photos, "--check", photos, "--out", str(tmp_path / "out")]
