@@ -78,16 +78,21 @@ def read(root: Path, names: tuple[str, ...], limit: int) -> Split:
     folders = [root / name / "masks" for name in names]
     masks = [path for folder in folders for path in sorted(folder.glob("*.png"))[:limit]]
     pairs = [(mask.parents[1] / "images" / f"{mask.stem}.jpg", mask) for mask in masks]
-    photos = dataset.void_from(dataset.load(pairs, SIZE, threads=8), len(CLASSES))
+    photos = dataset.load(pairs, SIZE, threads=8)
     ids = np.stack([dataset.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in masks])
-    return Split(photos, np.where(ids < len(CLASSES), ids, 255).astype(np.uint8))
+    return Split(replace(photos, masks=with_void(photos.masks)), with_void(ids))
+
+
+def with_void(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`ids` with 255 in place of labels that are no class."""
+    return np.where(ids < len(CLASSES), ids, 255).astype(np.uint8)
 
 
 def network(start: checkpoint.Arrays, seed: int) -> keras.Model:
     """DeepLabV3+ for crops, with the dilation rates of whole photos."""
     config = deeplab.DeepLabConfig(dilation_rates=deeplab.dilation_rates(SIZE))
     model = deeplab.deeplab_v3_plus(CROP, len(CLASSES), config=config)
-    first = checkpoint.fresh(model.variables, start, seed)
+    first = common.fresh(model.variables, start, seed)
     for variable in model.variables:
         variable.assign(first[variable.path])
     return model

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from segcore.export.calibration import Calibration, draw_photos
 from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files, evaluate
 from segcore.inference.segmenter import Segmenter
+from segcore.models.checkpoint import Arrays
+
+if TYPE_CHECKING:
+    import keras
 
 Value: TypeAlias = "int | float | str | Mapping[str, Value] | Sequence[Value] | None"
 Row = dict[str, Value]
@@ -135,6 +139,26 @@ def timing_row(timing: benchmark.Timing, threads: int | None = 1) -> Row:
         "ratio": round(timing.ratio, 3),
         "threads": threads,
     }
+
+
+def fresh(variables: Sequence[keras.Variable], start: Arrays, seed: int) -> dict[str, np.ndarray]:
+    """First weights by path: those of `start` that fit, else random kernels and a neutral rest.
+
+    Kernels are drawn as He et al. 2015 do for ReLU, scores' kernels small; batch norm passes on.
+    """
+    rng, weights = np.random.default_rng(seed), {}
+    for v in variables:
+        shape = tuple(v.shape)
+        if v.path in start and start[v.path].shape == shape:
+            weights[v.path] = start[v.path]
+        elif v.name == "kernel":
+            inputs = 9 if "depthwise" in v.path else shape[2]
+            deviation = 0.01 if v.path.startswith("logits") else np.sqrt(2 / inputs)
+            weights[v.path] = rng.normal(0, deviation, shape).astype(np.float32)
+        else:
+            one = v.name in ("gamma", "moving_variance")
+            weights[v.path] = np.full(shape, one, np.float32)
+    return weights
 
 
 def number(value: Value) -> float:

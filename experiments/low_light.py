@@ -27,6 +27,7 @@ from segcore import metrics
 from segcore._keras import keras
 from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
+from segcore.data.srgb import to_bytes, to_light
 from segcore.inference.segmenter import wrap
 from segcore.models import pretrained
 from segcore.training import batch_norm
@@ -40,9 +41,14 @@ LIGHTS = {"4": 1 / 4, "16": 1 / 16, "64": 1 / 64}  # named by the fraction's den
 KINDS = {
     "dim": lambda photo, part: low_light.darken(photo, part, noise=False),
     "dark": lambda photo, part: low_light.darken(photo, part),
-    "late": lambda photo, part: low_light.brighten(low_light.darken(photo, part), 1 / part),
+    "late": lambda photo, part: brightened(low_light.darken(photo, part), 1 / part),
     "lifted": lambda photo, part: low_light.darken(photo, part, gain=1 / part),
 }
+
+
+def brightened(photo: NDArray[np.uint8], gain: float) -> NDArray[np.uint8]:
+    """`photo` with its light multiplied in software: what was rounded to a byte stays rounded."""
+    return to_bytes(to_light(photo, np.float32) * gain)
 
 
 def boxes(shared: Path, count: int = PHOTOS) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from segcore._keras import keras
 from segcore.data import toy
 from segcore.data.images import signed
-from segcore.models import checkpoint, deeplab, pretrained
+from segcore.models import deeplab, pretrained
 from segcore.training.batch_norm import layers_of
 from segcore.training.batches import Batches
 from segcore.training.fit import Recipe, fit
@@ -57,7 +57,7 @@ def paired(rng: np.random.Generator, deep: NDArray, low: NDArray, mask: NDArray)
 
 def train(head: keras.Model, data: Arrays, recipe: Recipe, seed: int, folder: Path) -> common.Row:
     """One run from fresh weights; what `folder` holds of an unfinished one is gone on with."""
-    first = checkpoint.fresh(head.variables, {}, seed)
+    first = common.fresh(head.variables, {}, seed)
     for variable in head.variables:
         variable.assign(first[variable.path])
     seen = [array[:TRAIN] for array in data.values()]

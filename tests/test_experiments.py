@@ -14,7 +14,7 @@ from segcore.course import results
 from segcore.data.images import signed
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
-from segcore.models import pretrained
+from segcore.models import checkpoint, deeplab, pretrained
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -66,6 +66,22 @@ def test_what_a_trial_finds_stays_out_of_results(experiment, monkeypatch, capsys
     path = common.record("paper", {"a": 1}, common.options("x", data=False))
     assert json.loads(path.read_text())["values"] == {"a": 1}
     assert str(path) in capsys.readouterr().out and path.parent != results.folder()
+
+
+def test_fresh_weights_keep_what_fits_and_draw_the_rest(experiment):
+    fresh = experiment("common").fresh
+    net = deeplab.deeplab_v3_plus(65, config=deeplab.DeepLabConfig(width=0.35))
+    given = {"Conv1/kernel": np.full(net.get_layer("Conv1").kernel.shape, 0.5, np.float32)}
+    other = {"logits/kernel": np.zeros((1, 1, 3, 3), np.float32)}  # of another network
+    weights = fresh(net.variables, given | other, seed=0)
+    again = fresh(net.variables, given, seed=0)
+    checkpoint.load_weights(net, weights)  # every variable once, in its shape
+    assert (weights["Conv1/kernel"] == 0.5).all()
+    assert all((weights[key] == again[key]).all() for key in weights)
+    dense = weights["decoder1_pointwise/kernel"]
+    assert dense.std() == pytest.approx(np.sqrt(2 / dense.shape[2]), rel=0.05)  # He et al. 2015
+    assert (weights["aspp0_BN/moving_variance"] == 1).all()
+    assert (weights["aspp0_BN/moving_mean"] == 0).all()
 
 
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))

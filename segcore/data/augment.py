@@ -74,9 +74,6 @@ class View(NamedTuple):
     saturation: Floats
 
 
-IDENTITY = View(*np.array([1, 0, 0, 0, 0, 1, 1], np.float32))
-
-
 def draw(rng: np.random.Generator, content: Floats, how: Augmentation) -> View:
     """Random views, one for each photo of `content` (B, 2) = (height, width) → View of (B,).
 

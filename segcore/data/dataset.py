@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -79,12 +79,6 @@ def read_ids(
     ids = np.full((size, size), voc.VOID, np.uint8)
     ids[:h, :w] = np.asarray(Image.fromarray(mask).resize((w, h), Image.Resampling.NEAREST))
     return ids
-
-
-def void_from(photos: Photos, num_classes: int) -> Photos:
-    """The same photos with every id of `num_classes` or more turned into void."""
-    known = np.where(photos.masks < num_classes, photos.masks, voc.VOID).astype(np.uint8)
-    return replace(photos, masks=known)
 
 
 def _labelled(pairs: Sequence[Pair]) -> int:

@@ -37,11 +37,3 @@ def darken(
         scattered = rng.poisson(electrons).astype(np.float32)
         electrons = scattered + READ * rng.standard_normal(image.shape, np.float32)
     return to_bytes(electrons / FULL * gain)
-
-
-def brighten(image: Pixels, gain: float) -> Pixels:
-    """`image` (H, W, 3) uint8 sRGB with its light multiplied by `gain` afterwards, in software.
-
-    What was rounded to a byte stays rounded. Taught in chapter 10.
-    """
-    return to_bytes(to_light(image, np.float32) * gain)

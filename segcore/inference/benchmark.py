@@ -69,9 +69,21 @@ def interleave(
     return [Timing(name, float(a), float(b), float(r), rounds) for name, a, b, r in rows]
 
 
-def file_run(path: str | Path, threads: int | None = None) -> Run:
-    """The .tflite at `path` in an interpreter of its own, fed with noise: inference alone."""
-    return _fed(path, threads)
+def file_run(file: tflite.Source, threads: int | None = None) -> Run:
+    """A .tflite in an interpreter of its own, fed with noise: inference alone."""
+    interpreter = open_interpreter(file, threads)
+    for source in interpreter.get_input_details():
+        interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
+
+    def run() -> None:
+        try:
+            interpreter.invoke()
+        except RuntimeError as error:  # a damaged file may show it only now
+            raise ValueError(
+                f"{tflite.name_of(file)}: does not run ({error}); export it anew"
+            ) from error
+
+    return run
 
 
 def keras_runs(network: keras.Model) -> dict[str, Run]:
@@ -109,7 +121,7 @@ def profile(path: str | Path, threads: int | None = 1, rounds: int = 10) -> list
     file = tflite.File(path)
     numbers = [n for n in range(len(file.operators)) if not file.is_unpacking(n)]
     operators = [file.operators[number] for number in numbers]
-    runs = [_fed(file.single(number), threads) for number in numbers]
+    runs = [file_run(file.single(number), threads) for number in numbers]
     times = np.zeros((rounds, len(runs)))
     for number in range(rounds):
         for place, run in enumerate(runs):
@@ -155,22 +167,6 @@ def _milliseconds(run: Run, at_least: float = 0.0) -> float:
         run()
         calls += 1
     return 1000 * (perf_counter() - start) / calls
-
-
-def _fed(file: str | Path | bytes, threads: int | None) -> Run:
-    interpreter = open_interpreter(file, threads)
-    for source in interpreter.get_input_details():
-        interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
-
-    def run() -> None:
-        try:
-            interpreter.invoke()
-        except RuntimeError as error:  # a damaged file may show it only now
-            raise ValueError(
-                f"{tflite.name_of(file)}: does not run ({error}); export it anew"
-            ) from error
-
-    return run
 
 
 def _noise(shape: Iterable[int], dtype: Any) -> NDArray:

@@ -126,26 +126,6 @@ def _checked(said: Description, names: object) -> Description:
     return replace(said, class_names=tuple(names))
 
 
-def fresh(variables: Sequence[keras.Variable], start: Arrays, seed: int) -> dict[str, np.ndarray]:
-    """First weights by path: those of `start` that fit, else random kernels and a neutral rest.
-
-    Kernels are drawn as He et al. 2015 do for ReLU, scores' kernels small; batch norm passes on.
-    """
-    rng, weights = np.random.default_rng(seed), {}
-    for v in variables:
-        shape = tuple(v.shape)
-        if v.path in start and start[v.path].shape == shape:
-            weights[v.path] = start[v.path]
-        elif v.name == "kernel":
-            inputs = 9 if "depthwise" in v.path else shape[2]
-            deviation = 0.01 if v.path.startswith("logits") else np.sqrt(2 / inputs)
-            weights[v.path] = rng.normal(0, deviation, shape).astype(np.float32)
-        else:
-            one = v.name in ("gamma", "moving_variance")
-            weights[v.path] = np.full(shape, one, np.float32)
-    return weights
-
-
 def for_size(arrays: Arrays, size: int, own_layers: Mapping[str, int]) -> dict[str, np.ndarray]:
     """The arrays for one input `size`, of a file in which a second size has `own_layers`.
 

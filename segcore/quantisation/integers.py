@@ -24,12 +24,6 @@ def affine_for(low: float, high: float) -> Affine:
     return Affine(scale, int(np.clip(round(LOWEST - low / scale), LOWEST, HIGHEST)))
 
 
-def symmetric_for(kernel: NDArray) -> Affine:
-    """One map for each output channel (the last axis) of a `kernel`, zero at 0, up to ±127."""
-    reach = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
-    return Affine(np.where(reach > 0, reach, 1.0) / HIGHEST)
-
-
 def multiplier(real: float) -> tuple[int, int]:
     """A positive `real` → (m, shift) with real ≈ m · 2^(shift - 31): an int32 and a bit shift.
 

@@ -146,21 +146,6 @@ def get_ranges(network: keras.Model) -> dict[str, tuple[float, float]]:
     return {n: (float(np.asarray(low)), float(np.asarray(high))) for n, (low, high) in ends.items()}
 
 
-def quantisation_steps(network: keras.Model, bits: int = 8) -> list[NDArray[np.float32]]:
-    """The quantisation step of each trainable variable: (filters,), or (C, 1) depthwise.
-
-    A change by one step means the same in every layer; the kernels of one network differ a
-    thousandfold. A bias counts as one more weight, of an input that is always 1.
-    """
-    steps: dict[str, NDArray[np.float32]] = {}
-    for layer in _convolutions(network):
-        largest = np.abs(np.asarray(layer.kernel)).max(layer.output_axes)
-        step = (largest / (2 ** (bits - 1) - 1)).astype(np.float32)
-        by_kernel = step[:, None] if layer.geometry.depthwise else step
-        steps |= {layer.kernel.path: by_kernel, layer.bias.path: step}
-    return [steps[variable.path] for variable in network.trainable_variables]
-
-
 def round_biases(network: keras.Model) -> None:
     """Rounds each bias to what the int8 file stores: whole multiples of kernel step × input step.
 

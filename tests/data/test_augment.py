@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from segcore.data import augment
-from segcore.data.augment import IDENTITY, Augmentation, apply, draw
+from segcore.data.augment import Augmentation, View, apply, draw
+
+IDENTITY = View(*np.array([1, 0, 0, 0, 0, 1, 1], np.float32))
 
 
 @pytest.fixture

@@ -174,21 +174,6 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_fresh_weights_keep_what_fits_and_draw_the_rest():
-    net = deeplab.deeplab_v3_plus(65, config=deeplab.DeepLabConfig(width=0.35))
-    given = {"Conv1/kernel": np.full(net.get_layer("Conv1").kernel.shape, 0.5, np.float32)}
-    other = {"logits/kernel": np.zeros((1, 1, 3, 3), np.float32)}  # of another network
-    weights = checkpoint.fresh(net.variables, given | other, seed=0)
-    again = checkpoint.fresh(net.variables, given, seed=0)
-    checkpoint.load_weights(net, weights)  # every variable once, in its shape
-    assert (weights["Conv1/kernel"] == 0.5).all()
-    assert all((weights[key] == again[key]).all() for key in weights)
-    dense = weights["decoder1_pointwise/kernel"]
-    assert dense.std() == pytest.approx(np.sqrt(2 / dense.shape[2]), rel=0.05)  # He et al. 2015
-    assert (weights["aspp0_BN/moving_variance"] == 1).all()
-    assert (weights["aspp0_BN/moving_mean"] == 0).all()
-
-
 @pytest.mark.parametrize(
     ("config", "words"),
     [

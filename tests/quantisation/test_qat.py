@@ -229,19 +229,27 @@ def test_calibration_covers_the_extremes_of_a_share_of_the_photos():
     assert lowest < 0 and some["third_range"][0] == pytest.approx(lowest, rel=1e-4)
 
 
+def levels(network):
+    """The quantisation step of each trainable variable; a bias counts as one more weight."""
+    for layer in network.layers:
+        if isinstance(layer, fake_quant.Convolution):
+            step = np.abs(np.asarray(layer.kernel)).max(layer.output_axes) / np.float32(127)
+            yield from (step[:, None] if layer.geometry.depthwise else step, step)
+
+
 def train(network, teacher, steps, rate=0.1):
     """A few steps of distillation, measured in levels; the divergence before each of them."""
     x = images(4)
     target = tf.nn.softmax(teacher(x))
     least = -tf.reduce_sum(target * tf.math.log(target), -1)
-    levels, losses = qat.quantisation_steps(network), []
+    steps_of, losses = list(levels(network)), []
     for _ in range(steps):
         with tf.GradientTape() as tape:
             surprise = tf.nn.softmax_cross_entropy_with_logits(target, network(x, training=True))
             loss = tf.reduce_mean(surprise - least)
         gradients = tape.gradient(loss, network.trainable_variables)
-        for v, g, level in zip(network.trainable_variables, gradients, levels, strict=True):
-            v.assign_sub(rate * level * tf.sign(g))
+        for v, g, step in zip(network.trainable_variables, gradients, steps_of, strict=True):
+            v.assign_sub(rate * step * tf.sign(g))
         losses.append(float(loss))
     return losses
 
