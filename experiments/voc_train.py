@@ -43,7 +43,7 @@ RARE = 0.1  # photos with a class that fewer of them show are drawn more often
 STEPS = 300  # of an epoch, after which a run is saved
 RECIPES = {
     257: Recipe(13, 8e-5, warmup=300, average=0.995, loss=Distillation()),
-    513: Recipe(7, 3e-5, warmup=300, average=0.995, loss=Distillation()),
+    513: Recipe(7, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
 }
 BATCH = {257: 8, 513: 4}
 SCALES = (0.85, 1.4)
