@@ -118,9 +118,11 @@ def stems(files: Sequence[str]) -> list[str]:
     return list(names.values())
 
 
-def without_nan(scores: dict[str, T]) -> dict[str, T | None]:
-    """`scores` with None for NaN, the mean over no class: JSON knows null alone."""
-    return {key: None if value != value else value for key, value in scores.items()}
+def without_nan(value: Any) -> Any:
+    """`value` with None for every NaN in it, the mean over no class: JSON knows null alone."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    return None if value != value else value
 
 
 def complain(error: Exception, name: str = "") -> int:

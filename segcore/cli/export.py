@@ -22,7 +22,6 @@ from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
 from segcore.inference.machine import machine
 from segcore.inference.segmenter import wrap
-from segcore.metrics import MIN_PIXELS
 
 if TYPE_CHECKING:
     import keras
@@ -182,7 +181,7 @@ def _contracts(
     reference, held = wrap(network, "Keras", names), {}
     for name, path in paths.items():
         bar = progress(pairs, "photo", name)
-        held[name] = compare_files(path, reference, bar, MIN_PIXELS)
+        held[name] = compare_files(path, reference, bar)
         held[name]["confusion"] = held[name].pop("matrices").sum(0).tolist()
     return held
 

@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from segcore.cli import benchmark, export, segment
+    from segcore.cli import benchmark, evaluate, export, segment
 
     parser = Parser(
         "segcore",
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     segment.add_predict(commands)
-    segment.add_evaluate(commands)
+    evaluate.add_evaluate(commands)
 
     command = commands.add_parser("download", help="fetch a data set")
     command.add_argument("dataset", choices=["voc"])

@@ -1,7 +1,7 @@
 """What a command may write: never over what it reads, nor over what segcore did not write.
 
-Its PNGs say `Software: segcore` in a text chunk, its JSON begins with `made_by`. A .tflite is
-segcore's own as long as the contract.json beside it lists its checksum.
+Its PNGs say `Software: segcore` in a text chunk, its JSON begins with `made_by`, its .npz holds
+matrices. A .tflite is segcore's own as long as the contract.json beside it lists its checksum.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from segcore._files import replacing, write_bytes
+from segcore.metrics import is_matrices
 
 CONTRACT = "contract.json"
 _PNG, _PNG_MARK = b"\x89PNG\r\n\x1a\n", b"tEXtSoftware\0segcore"
@@ -30,8 +31,8 @@ def add_force(command: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help="replace files that segcore did not write; its own (PNGs that say Software: segcore, "
-        "JSON with made_by, .tflite files that contract.json lists) it replaces unasked, and what "
-        "it reads it never replaces",
+        "JSON with made_by, .npz of --save, .tflite files that contract.json lists) it replaces "
+        "unasked, and what it reads it never replaces",
     )
 
 
@@ -60,7 +61,9 @@ def is_own(path: Path) -> bool:
     if not path.exists():
         return False  # a link to nowhere
     if path.suffix == ".tflite":
-        return checksums(path.parent).get(path.name) == _checksum(path)
+        return checksums(path.parent).get(path.name) == checksum(path)
+    if path.suffix == ".npz":
+        return is_matrices(path)
     with path.open("rb") as file:
         start = file.read(4096)
     return start.startswith(_JSON_MARK) or (start.startswith(_PNG) and _PNG_MARK in start)
@@ -74,7 +77,7 @@ def checksums(folder: Path, files: Iterable[Path] = ()) -> dict[str, str]:
             known = json.loads(contract.read_text(encoding="utf-8")).get("sha256", {})
         except ValueError:  # edited by hand: it vouches for nothing
             known = {}
-    return known | {path.name: _checksum(path) for path in files}
+    return known | {path.name: checksum(path) for path in files}
 
 
 def write_png(path: Path, image: Image.Image) -> None:
@@ -100,6 +103,7 @@ def _identity(path: Path) -> object:
     return status.st_dev, status.st_ino
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

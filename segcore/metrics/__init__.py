@@ -2,7 +2,9 @@
 
 from segcore.metrics.bootstrap import Interval as Interval
 from segcore.metrics.bootstrap import bootstrap_interval as bootstrap_interval
+from segcore.metrics.bootstrap import bootstrap_intervals as bootstrap_intervals
 from segcore.metrics.bootstrap import paired_bootstrap as paired_bootstrap
+from segcore.metrics.bootstrap import paired_bootstraps as paired_bootstraps
 from segcore.metrics.boundary import boundary_band as boundary_band
 from segcore.metrics.boundary import boundary_confusion as boundary_confusion
 from segcore.metrics.boundary import boundary_iou as boundary_iou
@@ -13,11 +15,15 @@ from segcore.metrics.confusion import mean_iou as mean_iou
 from segcore.metrics.confusion import mean_ious as mean_ious
 from segcore.metrics.confusion import pixel_accuracies as pixel_accuracies
 from segcore.metrics.confusion import pixel_accuracy as pixel_accuracy
-from segcore.metrics.scores import MIN_PIXELS as MIN_PIXELS
-from segcore.metrics.scores import PhotoMatrices as PhotoMatrices
+from segcore.metrics.photos import PhotoMatrices as PhotoMatrices
+from segcore.metrics.photos import check_pair as check_pair
+from segcore.metrics.photos import is_matrices as is_matrices
+from segcore.metrics.photos import load_matrices as load_matrices
+from segcore.metrics.photos import paired as paired
+from segcore.metrics.photos import save_matrices as save_matrices
+from segcore.metrics.scores import ScoreIntervals as ScoreIntervals
 from segcore.metrics.scores import Scores as Scores
-from segcore.metrics.scores import load_matrices as load_matrices
-from segcore.metrics.scores import paired as paired
 from segcore.metrics.scores import percent as percent
-from segcore.metrics.scores import save_matrices as save_matrices
+from segcore.metrics.scores import score_differences as score_differences
+from segcore.metrics.scores import score_intervals as score_intervals
 from segcore.metrics.scores import summary as summary

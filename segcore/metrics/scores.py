@@ -1,42 +1,46 @@
-"""What all tables print, from matrices photo by photo; and those matrices in a file.
-
-From a file of matrices every score, interval and comparison can be taken anew without a network.
-"""
+"""What all tables print, from matrices photo by photo: scores, how sure they are, differences."""
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segcore._files import replacing
 from segcore.data.voc import CLASSES
-from segcore.metrics.confusion import Counts, iou, mean_iou, pixel_accuracy
-
-MIN_PIXELS = 20_000  # labelled pixels below which a class's IoU is noise
+from segcore.metrics.bootstrap import (
+    RESAMPLES,
+    Interval,
+    bootstrap_intervals,
+    paired_bootstraps,
+)
+from segcore.metrics.confusion import Counts, iou, mean_ious, pixel_accuracies
+from segcore.metrics.photos import PhotoMatrices, paired
 
 
 class Scores(TypedDict):
     """Scores of a set of photos; all of them fractions, 0..1, NaN where there is nothing.
 
-    `miou` is the mean over the `classes` with at least MIN_PIXELS labelled pixels, `miou_all` that
-    over every labelled class. `iou`, `pixels` and `photos_with` tell IoU, labelled pixels and
-    number of photos of each labelled class, by name.
+    `miou` is the mean over the labelled `classes`. `iou`, `pixels` and `photos_with` tell IoU,
+    labelled pixels and number of photos of each labelled class, by name.
     """
 
     photos: int
     accuracy: float
     miou: float
-    miou_all: float
     classes: int
     iou: dict[str, float]
     pixels: dict[str, int]
     photos_with: dict[str, int]
+
+
+class ScoreIntervals(TypedDict):
+    """An `Interval` for each score, or for the difference of each; `iou` by labelled class."""
+
+    accuracy: Interval
+    miou: Interval
+    iou: dict[str, Interval]
 
 
 def summary(matrices: Counts, class_names: Sequence[str] = CLASSES) -> Scores:
@@ -44,23 +48,40 @@ def summary(matrices: Counts, class_names: Sequence[str] = CLASSES) -> Scores:
 
     Raises ValueError where the shape does not fit. Taught in chapter 1.
     """
-    C = len(class_names)
-    if matrices.ndim != 3 or matrices.shape[1:] != (C, C):
-        raise ValueError(f"matrices is {matrices.shape}; wanted (photos, {C}, {C}), one a photo")
-    total = matrices.sum(0)
+    total = _checked(matrices, class_names).sum(0)
     photos_with, pixels = (matrices.sum(-1) > 0).sum(0), total.sum(-1)
     labelled = [(name, i) for i, name in enumerate(class_names) if pixels[i]]
-    each = iou(total)
+    accuracy, miou, *each = _all_scores(total).tolist()
     return Scores(
         photos=len(matrices),
-        accuracy=pixel_accuracy(total),
-        miou=mean_iou(total, MIN_PIXELS),
-        miou_all=mean_iou(total),
-        classes=int((pixels >= MIN_PIXELS).sum()),
-        iou={name: float(each[i]) for name, i in labelled},
+        accuracy=accuracy,
+        miou=miou,
+        classes=len(labelled),
+        iou={name: each[i] for name, i in labelled},
         pixels={name: int(pixels[i]) for name, i in labelled},
         photos_with={name: int(photos_with[i]) for name, i in labelled},
     )
+
+
+def score_intervals(
+    matrices: Counts, class_names: Sequence[str] = CLASSES, resamples: int = RESAMPLES
+) -> ScoreIntervals:
+    """The 95 % interval of each score of `summary`, over photos. Taught in chapter 1."""
+    _checked(matrices, class_names)
+    found = bootstrap_intervals(matrices, _all_scores, resamples)
+    return _named(found, class_names)
+
+
+def score_differences(
+    a: PhotoMatrices, b: PhotoMatrices, resamples: int = RESAMPLES
+) -> ScoreIntervals:
+    """How much more `b` scores than `a` on the same photos, score by score, with 95 % intervals.
+
+    Raises ValueError as `paired` does. Taught in chapter 1.
+    """
+    first, second = paired(a, b)
+    found = paired_bootstraps(first, second, _all_scores, resamples)
+    return _named(found, a.class_names)
 
 
 def percent(fraction: float, digits: int = 1) -> str:
@@ -68,53 +89,23 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f}"
 
 
-@dataclass(frozen=True)
-class PhotoMatrices:
-    """A confusion matrix for each photo: `matrices` (N, C, C) int64, and names for N and C."""
-
-    photos: tuple[str, ...]
-    matrices: Counts
-    class_names: tuple[str, ...] = CLASSES
-
-    def __post_init__(self) -> None:
-        wanted = (len(self.photos), len(self.class_names), len(self.class_names))
-        if self.matrices.shape != wanted:
-            raise ValueError(f"matrices is {self.matrices.shape}; wanted (photos, C, C) = {wanted}")
-        if len(set(self.photos)) != len(self.photos):
-            raise ValueError("photos names one twice; wanted each once")
+def _all_scores(confusions: NDArray) -> NDArray[np.float64]:
+    """Accuracy, mean IoU and the IoU of each class: (..., C, C) → (..., 2 + C)."""
+    means = np.stack([pixel_accuracies(confusions), mean_ious(confusions)], -1)
+    return np.concatenate([means, iou(confusions)], -1)
 
 
-def save_matrices(path: str | Path, found: PhotoMatrices) -> Path:
-    """Writes `found` to `path`, a compressed .npz of the smallest integers that hold it → `path`.
-
-    416 photos and 21 classes take some tens of kilobytes. Same content, same bytes.
-    """
-    matrices = found.matrices.astype(np.min_scalar_type(int(found.matrices.max(initial=0))))
-    photos, class_names = np.array(found.photos, str), np.array(found.class_names, str)
-    with replacing(path) as file:
-        np.savez_compressed(file, matrices=matrices, photos=photos, class_names=class_names)
-    return Path(path)
+def _named(found: Sequence[Interval], class_names: Sequence[str]) -> ScoreIntervals:
+    """Intervals of `_all_scores` by name, those of classes without a label left out."""
+    accuracy, miou, *each = found
+    named = zip(class_names, each, strict=True)
+    by_class = {name: one for name, one in named if not np.isnan(one.value)}
+    return ScoreIntervals(accuracy=accuracy, miou=miou, iou=by_class)
 
 
-def load_matrices(path: str | Path) -> PhotoMatrices:
-    """What `save_matrices` wrote. Raises FileNotFoundError, or ValueError naming the file."""
-    try:
-        with Path(path).open("rb") as opened, zipfile.ZipFile(opened), np.load(opened) as file:
-            photos, names = (tuple(file[key].tolist()) for key in ("photos", "class_names"))
-            return PhotoMatrices(photos, file["matrices"].astype(np.int64), names)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: no matrices of `save_matrices` ({error})") from error
-
-
-def paired(a: PhotoMatrices, b: PhotoMatrices) -> tuple[Counts, Counts]:
-    """The matrices of `a` and those of `b` in `a`'s order, for `paired_bootstrap`.
-
-    Raises ValueError naming a photo that only one of them has, or when the classes differ.
-    """
-    if a.class_names != b.class_names:
-        raise ValueError("the two were scored on other classes; a pair needs the same")
-    alone = set(a.photos) ^ set(b.photos)
-    if alone:
-        raise ValueError(f"{min(alone)} was scored in one of the two only; a pair needs the same")
-    place = {photo: i for i, photo in enumerate(b.photos)}
-    return a.matrices, b.matrices[[place[photo] for photo in a.photos]]
+def _checked(matrices: Counts, class_names: Sequence[str]) -> Counts:
+    """`matrices`, refused unless they are (N, C, C)."""
+    C = len(class_names)
+    if matrices.ndim != 3 or matrices.shape[1:] != (C, C):
+        raise ValueError(f"matrices is {matrices.shape}; wanted (photos, {C}, {C}), one a photo")
+    return matrices

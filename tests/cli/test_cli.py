@@ -1,13 +1,9 @@
 """The command on good input."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
-from voc_folder import write_voc
 
-from segcore import metrics
 from segcore.cli import common
 from segcore.cli import main as cli
 from segcore.data import voc
@@ -61,38 +57,6 @@ def test_equal_names_do_not_overwrite_each_other(bright_is_cat, photo, tmp_path)
 def test_many_photos_show_progress(bright_is_cat, photo, tmp_path, capsys):
     cli.main(["predict", *[str(photo)] * 3, "--out", str(tmp_path / "out")])
     assert "3/3" in capsys.readouterr().err
-
-
-def test_evaluate_counts_every_photo_in_one_matrix(bright_is_cat, tmp_path, capsys):
-    write_voc(tmp_path / "voc", n_val=2)
-    assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
-    scores = json.loads(capsys.readouterr().out)
-    labelled = sum(
-        (voc.read_mask(mask) != voc.VOID).sum() for _, mask in voc.file_pairs(tmp_path / "voc")
-    )
-    assert sum(scores["pixels"].values()) == labelled and scores["photos"] == 2
-    assert 0 < scores["accuracy"] < 1 and all(0 <= value <= 1 for value in scores["iou"].values())
-
-
-def test_a_mean_over_no_class_is_null_in_json(bright_is_cat, tmp_path, capsys):
-    write_voc(tmp_path / "voc", size=32)  # too few pixels of any class
-    assert cli.main(["evaluate", str(tmp_path / "voc"), "--json"]) == 0
-    said = capsys.readouterr().out
-    assert json.loads(said, parse_constant=pytest.fail)["miou"] is None
-
-
-def test_evaluate_table(bright_is_cat, tmp_path, capsys):
-    write_voc(tmp_path / "voc")
-    cli.main(["evaluate", str(tmp_path / "voc")])
-    table = capsys.readouterr().out
-    assert "background" in table and "mIoU" in table and "native size" in table
-
-
-def test_summary_of_a_perfect_matrix():
-    confusion = np.diag(np.r_[30_000, 25_000, 10, np.zeros(18, int)].astype(np.int64))
-    scores = metrics.summary(confusion[None])
-    assert (scores["accuracy"], scores["miou"], scores["classes"]) == (1, 1, 2)
-    assert set(scores["iou"]) == {"background", "aeroplane", "bicycle"}
 
 
 def test_unknown_command_ends_with_2(capsys):

@@ -80,6 +80,8 @@ def test_a_network_does_not_differ_from_itself():
     assert metrics.paired_bootstrap(a, a) == (0, 0, 0)
     assert not metrics.paired_bootstrap(a, a).excludes_zero
     assert not metrics.Interval(0.1, -0.1, 0.3).excludes_zero
+    cases = {"better": (0.1, 0.01, 0.2), "worse": (-0.1, -0.2, -0.01), "not told apart": (1, 0, 2)}
+    assert all(metrics.Interval(*one).verdict == said for said, one in cases.items())
 
 
 def test_same_seed_same_interval_whatever_the_number_of_draws_at_a_time(monkeypatch):
@@ -89,7 +91,7 @@ def test_same_seed_same_interval_whatever_the_number_of_draws_at_a_time(monkeypa
     first = metrics.bootstrap_interval(a, resamples=2500, seed=4)
     assert metrics.bootstrap_interval(a, resamples=2500, seed=4) == first
     assert metrics.bootstrap_interval(a, resamples=2500, seed=5) != first
-    monkeypatch.setattr(bootstrap, "_CHUNK", 7)
+    monkeypatch.setattr(bootstrap, "_COUNTS", 7 * 9)  # seven draws
     assert metrics.bootstrap_interval(a, resamples=2500, seed=4) == first
 
 

@@ -28,11 +28,6 @@ def test_absent_class_is_left_out_even_when_predicted():
     assert metrics.mean_iou(confusion) == pytest.approx(2 / 3)
 
 
-def test_min_pixels_drops_the_rare_class():
-    confusion = np.array([[90, 10], [3, 1]])
-    assert metrics.mean_iou(confusion, 5) == pytest.approx(90 / 103)
-
-
 def test_nothing_labelled_is_nan():
     void = np.full((2, 2), 255)
     confusion = metrics.confusion_matrix(void, np.zeros((2, 2), int))
