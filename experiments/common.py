@@ -1,14 +1,13 @@
-"""What every experiment shares: its options, the files of reference, rows of scores and of times.
+"""What every experiment shares: its options, the files of reference, rows of times.
 
 Rows in records give fractions (0..1), milliseconds (`p50_ms`) and `bytes`; a number that does not
-exist is null.
+exist is null. Scores that a page may quote are made by `scores`, with intervals and matrices.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,7 +20,7 @@ from segcore.course import results
 from segcore.data import voc
 from segcore.export.calibration import Calibration, draw_photos
 from segcore.inference import benchmark
-from segcore.inference.evaluate import compare_files, evaluate
+from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Segmenter
 from segcore.models.checkpoint import Arrays
 
@@ -42,11 +41,14 @@ DIGITS = 5  # of a fraction: a thousandth of a per cent
 
 
 def parser(description: str | None, data: bool = True) -> argparse.ArgumentParser:
-    """Arguments of an experiment: `--trial`, and `--shared` where it reads `data`; add your own."""
+    """Arguments of an experiment: `--trial`, and where it reads `data` two more; add your own."""
     arguments = results.parser(description)
     if data:
         arguments.add_argument(
             "--shared", type=Path, default=BESIDE, metavar="DIR", help="photos, masks and weights"
+        )
+        arguments.add_argument(
+            "--photos", type=int, metavar="N", help="only so many val photos; for a trial"
         )
     return arguments
 
@@ -56,6 +58,8 @@ def parse(arguments: argparse.ArgumentParser) -> argparse.Namespace:
     options = results.parse(arguments)
     if "shared" in options and not options.shared.is_dir():
         arguments.error(f"{options.shared}: no such folder; name it with --shared")
+    if "photos" in options and options.photos is not None and not options.trial:
+        arguments.error("--photos is for a --trial; a record is of all photos")
     return options
 
 
@@ -73,22 +77,22 @@ def record(
     return path
 
 
-def val_pairs(shared: Path) -> Pairs:
-    """The forty (photo, mask) of VOC's val split on which the first edition scored itself."""
-    return voc.file_pairs(shared / "voc")
+def val_pairs(options: argparse.Namespace) -> Pairs:
+    """The 416 (photo, mask) of VOC's val split at hand, or as many of them as a trial wants."""
+    pairs = voc.file_pairs(options.shared / "voc2012")
+    return pairs[:: len(pairs) // options.photos][: options.photos] if options.photos else pairs
 
 
 def official_masks(shared: Path) -> list[Path]:
-    """The 2,895 official VOC 2012 masks at hand, those without their photo too."""
-    patterns = ("voc/masks_only/*.png", "voc/VOCdevkit/*/Segm*/*.png")
-    return sorted(path for pattern in patterns for path in shared.glob(pattern))
+    """The 2,895 official VOC 2012 masks at hand, those without their photo too, by name."""
+    patterns = ("voc/masks_only/*.png", "voc2012/VOCdevkit/*/SegmentationClass/*.png")
+    masks = {path.name: path for pattern in patterns for path in shared.glob(pattern)}
+    return [masks[name] for name in sorted(masks)]
 
 
 def calibration(shared: Path) -> Calibration:
-    """All labelled train photos and 48 unlabelled ones, drawn with seed 0."""
-    train = tuple(photo for photo, _ in voc.file_pairs(shared / "voc", "train"))
-    more = draw_photos((shared / "voc" / "unlabelled").glob("*.jpg"), 48, seed=0)
-    return replace(more, photos=train + more.photos)
+    """A hundred of the labelled train photos, drawn with seed 0."""
+    return draw_photos([photo for photo, _ in voc.file_pairs(shared / "voc2012", "train")], 100)
 
 
 def google(shared: Path) -> dict[str, Path]:
@@ -110,18 +114,8 @@ def score_row(matrices: NDArray[np.int64]) -> Row:
         "accuracy": fraction(found["accuracy"]),
         "miou": fraction(found["miou"]),
         "classes": found["classes"],
-        "miou_all": fraction(found["miou_all"]),
         "iou": {name: fraction(value) for name, value in found["iou"].items()},
     }
-
-
-def file_row(path: Path, reference: Segmenter, pairs: Pairs) -> Row:
-    """What the .tflite at `path` holds and scores, and how far it is from `reference`."""
-    held = compare_files(path, reference, tqdm(pairs, desc=path.stem, unit="photo"))
-    scores = score_row(held.pop("matrices"))
-    difference = held["logit_difference"]
-    apart = None if difference is None else round(difference, 3)
-    return held | scores | {"changed": fraction(held["changed"]), "logit_difference": apart}
 
 
 def time_in_turn(
@@ -161,8 +155,15 @@ def fresh(variables: Sequence[keras.Variable], start: Arrays, seed: int) -> dict
     return weights
 
 
-def number(value: Value) -> float:
-    """A value of a row as a number. Raises TypeError for null and for all that is none."""
+def number(value: Value, path: str = "") -> float:
+    """A value of a row as a number, or the one at a dotted `path` below it.
+
+    Raises TypeError for null and for all that is no number.
+    """
+    for name in path.split(".") if path else ():
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{value!r} has no {name!r}")
+        value = value[name]
     if not isinstance(value, int | float):
         raise TypeError(f"{value!r} is no number")
     return float(value)

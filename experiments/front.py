@@ -3,19 +3,21 @@
     python experiments/front.py
 
 Variants of the shipped network that need no training give their answer as scores at full size, as
-class ids, or both at stride 4, to be upsampled outside; they are scored on the 40 VOC val photos.
+class ids, or both at stride 4, to be upsampled outside; they are scored on the 416 VOC val photos.
 Thinner networks have random weights: only their times mean anything ("miou" is null). All are timed
 in turn, one thread, beside Google's files; ratios are to Google's uint8 file of width 1.0. About
-six minutes on two quiet cores.
+forty minutes on two quiet cores.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
 import common
 import numpy as np
+import scores
 from numpy.typing import NDArray
 
 from segcore._files import write_bytes
@@ -86,10 +88,10 @@ def thinner_variants(size: int, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def measure(shared: Path, folder: Path) -> common.Row:
+def measure(options: argparse.Namespace, folder: Path) -> common.Row:
     """Times of every variant, and scores of those that have learned something."""
-    pairs, calibration = common.val_pairs(shared), common.calibration(shared)
-    paths = common.google(shared)
+    pairs, calibration = common.val_pairs(options), common.calibration(options.shared)
+    paths = common.google(options.shared)
     segmenters = {name: load(path) for name, path in paths.items()}
     for size in (257, 513):
         exact = exact_variants(pretrained.load(size, batch_size=1), calibration, folder)
@@ -99,14 +101,15 @@ def measure(shared: Path, folder: Path) -> common.Row:
     values: common.Row = {"rounds": ROUNDS}
     runs = {name: benchmark.file_run(path, 1) for name, path in paths.items()}
     for timing in common.time_in_turn(runs, ROUNDS, "google_513"):
-        scores: common.Row = {"miou": None}
+        row: common.Row = {"miou": None}
         if timing.name in segmenters:
-            scores = common.score_row(common.score(segmenters[timing.name], pairs, timing.name))
-        values[timing.name] = common.timing_row(timing) | scores
+            found = scores.score(segmenters[timing.name], pairs, f"front_{timing.name}")
+            row = scores.keep(found, options)
+        values[timing.name] = common.timing_row(timing) | row
     return values
 
 
 if __name__ == "__main__":
     options = common.options(__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        common.record("front", measure(options.shared, Path(folder)), options, seed=0)
+        common.record("front", measure(options, Path(folder)), options, seed=0)

@@ -1,4 +1,4 @@
-"""What darkness costs on the 40 VOC val photos, and what training in the dark gives back.
+"""What darkness costs on the 416 VOC val photos, and what training in the dark gives back.
 
     python experiments/low_light.py
 
@@ -8,9 +8,8 @@ of its light, and shown to the network at 257 pixels in four ways: `dim`, less l
 the camera before it became bytes. Two networks are scored: the shipped one, and a copy trained on
 darkened photos to give the scores that the shipped one gives in full light. No label is used, batch
 norm is frozen, and the learning rate is low on purpose: at 1e-4 even 80 steps cost 7 mIoU in full
-light. Expected of the first checkpoint: 66.0 in full light; at a 64th 38.1 dim, 29.5 dark, 35.2
-lifted; after 100 steps in the dark 63.1 in full light, 31.4 dark and 42.4 lifted. About six
-minutes on two cores. Both were chosen among two by a look at these same 40 photos.
+light. To expect: the dark costs a third to a half at a 64th of the light, and a hundred steps give
+a part of that back. About an hour on two cores.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import common
 import numpy as np
+import scores
 from numpy.typing import NDArray
 from scipy.special import softmax
 from tqdm import tqdm
@@ -29,6 +29,7 @@ from segcore.data import low_light, voc
 from segcore.data.images import letterbox, read_image, signed
 from segcore.data.srgb import to_bytes, to_light
 from segcore.inference.segmenter import wrap
+from segcore.metrics import PhotoMatrices
 from segcore.models import pretrained
 from segcore.training import batch_norm
 from segcore.training.batches import Batches
@@ -53,7 +54,7 @@ def brightened(photo: NDArray[np.uint8], gain: float) -> NDArray[np.uint8]:
 
 def boxes(shared: Path, count: int = PHOTOS) -> NDArray[np.uint8]:
     """Letterboxed training photos (count, SIZE, SIZE, 3) uint8: VOC train and unlabelled ones."""
-    named = [photo for photo, _ in voc.file_pairs(shared / "voc", "train")]
+    named = [photo for photo in common.calibration(shared).photos if isinstance(photo, Path)]
     free = sorted((shared / "voc" / "unlabelled").rglob("*.jpg"))
     drawn = np.random.default_rng(SEED).choice(len(free), count - len(named), replace=False)
     paths = named + [free[i] for i in sorted(drawn)]
@@ -85,37 +86,41 @@ def trained(photos: NDArray[np.uint8]) -> keras.Model:
     return network
 
 
-def score(network: keras.Model, pairs: common.Pairs) -> common.Row:
-    """mIoU, 0..1, in full light, and of each kind and light."""
-    segmenter = wrap(network, network.name)
+def score(name: str, network: keras.Model, pairs: common.Pairs) -> dict[str, PhotoMatrices]:
+    """Matrices in full light, and of each kind and light."""
+    segmenter = wrap(network, name)
     ways = {"full": lambda photo: photo} | {
         f"{kind}_{name}": lambda photo, change=change, part=part: change(photo, part)
         for kind, change in KINDS.items()
         for name, part in LIGHTS.items()
     }
-    totals = dict.fromkeys(ways, np.zeros((voc.NUM_CLASSES, voc.NUM_CLASSES), np.int64))
+    found: dict[str, list[NDArray[np.int64]]] = {light: [] for light in ways}
     for path, mask in tqdm(pairs, unit="photo", leave=False):
         photo, labels = read_image(path), voc.read_mask(mask)
-        for name, way in ways.items():
-            found = metrics.confusion_matrix(labels, segmenter(way(photo)).mask)
-            totals[name] = totals[name] + found
+        for light, way in ways.items():
+            found[light].append(metrics.confusion_matrix(labels, segmenter(way(photo)).mask))
+    names = scores.photo_names(pairs)
     return {
-        name: common.fraction(metrics.mean_iou(total, metrics.MIN_PIXELS))
-        for name, total in totals.items()
+        light: PhotoMatrices(names, np.stack(each), model=f"low_light_{name}_{light}")
+        for light, each in found.items()
     }
 
 
 def main() -> None:
     options = common.options(__doc__)
-    pairs, photos = common.val_pairs(options.shared), boxes(options.shared)
+    pairs, photos = common.val_pairs(options), boxes(options.shared)
     values: common.Row = {"photos": len(pairs), "steps": len(photos) // BATCH, "size": SIZE}
     keras.utils.set_random_seed(SEED)
+    found: dict[str, dict[str, PhotoMatrices]] = {}
     for name, make in (
         ("shipped", lambda: pretrained.load(SIZE)),
         ("in_dark", lambda: trained(photos)),
     ):
-        values[name] = score(make(), pairs)
-        print(name, values[name], flush=True)
+        found[name] = score(name, make(), pairs)
+        values[name] = {
+            light: scores.keep(one, options, found["shipped"][light])
+            for light, one in found[name].items()
+        }
     common.record("low_light", values, options, SEED)
 
 

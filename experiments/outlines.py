@@ -14,6 +14,7 @@ from pathlib import Path
 
 import common
 import numpy as np
+import scores
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from segcore import metrics
 from segcore.course import results
 from segcore.data import voc
+from segcore.metrics import PhotoMatrices
 
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "shifted": (32, 36, 40, 44, 48),  # pixels down and right
@@ -49,11 +51,14 @@ def corrupt(
             yield way, number, labels if chance >= part else wrong.astype(np.uint8)
 
 
-def matrices(paths: list[Path]) -> dict[str, NDArray[np.int64]]:
-    """way → (strengths, 21, 21) counts over all masks; void takes its nearest pixel's class."""
-    counts = {way: np.zeros((len(steps), 21, 21), np.int64) for way, steps in STRENGTHS.items()}
+def matrices(paths: list[Path]) -> dict[str, NDArray[np.int32]]:
+    """way → (strengths, masks, 21, 21) counts; void takes its nearest pixel's class."""
+    counts = {
+        way: np.zeros((len(steps), len(paths), 21, 21), np.int32)
+        for way, steps in STRENGTHS.items()
+    }
     chances = np.random.default_rng(0).permutation(len(paths)) / len(paths)
-    for path, chance in zip(tqdm(paths, unit="mask"), chances, strict=True):
+    for mask, path in enumerate(tqdm(paths, unit="mask")):
         labels = voc.read_mask(path)
         if (labels == voc.VOID).all():
             continue
@@ -62,26 +67,25 @@ def matrices(paths: list[Path]) -> dict[str, NDArray[np.int64]]:
         )
         whole = labels[tuple(near)]
         depth = distance_transform_edt(whole > 0) if whole.any() else np.zeros(whole.shape)
-        for way, number, wrong in corrupt(whole, depth, chance):
-            counts[way][number] += metrics.confusion_matrix(labels, wrong)
+        for way, number, wrong in corrupt(whole, depth, chances[mask]):
+            counts[way][number, mask] = metrics.confusion_matrix(labels, wrong)
     return counts
 
 
-def closest(way: str, counts: NDArray[np.int64], target: float) -> common.Row:
-    """The strength whose accuracy lies nearest to `target` (0..1), with its scores."""
-    accuracies = metrics.pixel_accuracies(counts)
-    best = int(np.argmin(np.abs(accuracies - target)))
-    return {
-        "step": STRENGTHS[way][best],
-        "accuracy": common.fraction(accuracies[best]),
-        "miou": common.fraction(metrics.mean_iou(counts[best])),
-    }
+def closest(counts: NDArray[np.int32], target: float) -> int:
+    """Which strength's accuracy lies nearest to `target` (0..1)."""
+    accuracies = metrics.pixel_accuracies(counts.sum(1, dtype=np.int64))
+    return int(np.argmin(np.abs(accuracies - target)))
 
 
 if __name__ == "__main__":
     options = common.options(__doc__)
     target = results.get("paper.table2.keras.accuracy") / 100
     masks = common.official_masks(options.shared)
-    counts = matrices(masks)
-    found = {way: closest(way, counts[way], target) for way in STRENGTHS}
-    common.record("outlines", {"masks": len(masks), **found}, options, seed=0)
+    found: common.Row = {"masks": len(masks)}
+    for way, counts in matrices(masks).items():
+        best = closest(counts, target)
+        names = tuple(path.stem for path in masks)
+        kept = PhotoMatrices(names, counts[best].astype(np.int64), model=f"outlines_{way}")
+        found[way] = scores.keep(kept, options) | {"step": STRENGTHS[way][best]}
+    common.record("outlines", found, options, seed=0)

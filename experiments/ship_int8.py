@@ -2,9 +2,8 @@
 
     python experiments/ship_int8.py
 
-Calibrated on the 52 train photos and 48 unlabelled ones, biases corrected ("int8_257" in
-results/precisions.json, "sharp" in results/lean_score.json). The live page, the chapters and
-`segcore predict` use them. Run it after every change of the checkpoint.
+Calibrated on a hundred train photos, biases corrected ("int8_257" in results/precisions.json). The
+live page, the chapters and `segcore predict` use them. Run it after every change of the checkpoint.
 Two minutes on two cores.
 """
 

@@ -7,15 +7,18 @@ Expected: 73 % of the labelled pixels are background, 5 % of all pixels are void
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import common
 import numpy as np
+import scores
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from segcore.data import voc
+from segcore.metrics import PhotoMatrices
 
 SIDE = 257
 
@@ -26,7 +29,7 @@ def invented(mask: NDArray[np.uint8]) -> float:
     return float(1 - np.isin(resized, np.unique(mask)).mean())
 
 
-def statistics(paths: list[Path]) -> common.Row:
+def statistics(paths: list[Path], options: argparse.Namespace) -> common.Row:
     """Counts over all masks, in pixels and photos, and fractions of them."""
     counts = np.zeros((len(paths), 256), np.int64)
     invented_parts = np.zeros(len(paths))
@@ -37,6 +40,8 @@ def statistics(paths: list[Path]) -> common.Row:
     pixels, present = counts.sum(0), counts[:, :21] > 0
     baseline = np.zeros((len(paths), 21, 21), np.int64)
     baseline[:, :, 0] = counts[:, :21]
+    names = tuple(path.stem for path in paths)
+    answered = PhotoMatrices(names, baseline, model="voc_masks_background")
     by_class = dict(zip(voc.CLASSES, pixels[:21].tolist(), strict=True))
     labelled = sum(by_class.values())
     return {
@@ -44,7 +49,7 @@ def statistics(paths: list[Path]) -> common.Row:
         "void_fraction": common.fraction(pixels[voc.VOID] / pixels.sum()),
         "fraction": {name: common.fraction(n / labelled) for name, n in by_class.items()},
         "photos": dict(zip(voc.CLASSES, present.sum(0).tolist(), strict=True)),
-        "background_baseline": common.score_row(baseline),
+        "background_baseline": scores.keep(answered, options),
         "bilinear_invented_fraction": common.fraction(invented_parts.mean()),
         "bilinear_masks_hit_fraction": common.fraction((invented_parts > 0).mean()),
         "classes_per_photo": round(float(present[:, 1:].sum(1).mean()), 2),
@@ -55,4 +60,4 @@ def statistics(paths: list[Path]) -> common.Row:
 
 if __name__ == "__main__":
     options = common.options(__doc__)
-    common.record("voc_masks", statistics(common.official_masks(options.shared)), options)
+    common.record("voc_masks", statistics(common.official_masks(options.shared), options), options)

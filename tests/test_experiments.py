@@ -1,20 +1,28 @@
 """The experiments' own code, on networks small enough for a test."""
 
+import hashlib
+import io
 import json
 import os
 import sys
+from argparse import ArgumentTypeError, Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from voc_folder import write_voc
 
+from segcore import metrics
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.course import results
+from segcore.data import voc
 from segcore.data.images import signed
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
-from segcore.models import checkpoint, deeplab, pretrained
+from segcore.inference.segmenter import Segmenter
+from segcore.models import checkpoint, deeplab
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 
@@ -36,18 +44,54 @@ def small_head(size=5):
     return keras.Model([deep, low], logits), maps | {"mask": np.ones((6, size, size), np.int32)}
 
 
+def photo_matrices(*matrices):
+    """Matrices of photos named by number, each one given as {(labelled, predicted): pixels}."""
+    counts = np.zeros((len(matrices), 21, 21), np.int64)
+    for photo, cells in enumerate(matrices):
+        for cell, pixels in cells.items():
+            counts[photo][cell] = pixels
+    return metrics.PhotoMatrices(tuple(f"{i}" for i in range(len(matrices))), counts)
+
+
 def test_rows_of_a_record_are_fractions_and_milliseconds(experiment):
-    common = experiment("common")
-    matrices = np.zeros((2, 21, 21), np.int64)
-    matrices[0, 0, :2] = 20_000, 10_000
-    matrices[1, 3, 3] = 50
-    row = common.score_row(matrices)
+    scores = experiment("scores")
+    found = photo_matrices({(0, 0): 20_000, (0, 1): 10_000}, {(3, 3): 50})
+    row = scores.score_row(found)
     assert row["iou"] == {"background": 0.66667, "bird": 1} and row["photos"] == 2
-    assert (row["miou"], row["miou_all"], row["classes"]) == (0.66667, 0.83333, 1)
-    assert common.score_row(0 * matrices)["miou"] is None  # JSON has no NaN
+    assert (row["miou"], row["accuracy"], row["classes"]) == (0.83333, 0.66722, 2)
+    assert row["interval"]["miou"] == {"low": 0.66667, "high": 1}  # one photo twice, or the other
+    assert row["interval"]["iou"]["bird"] == {"low": 1, "high": 1} and "trimap" not in row
+    near = replace(found, trimap=found.matrices // 2, trimap_width=3)
+    assert scores.score_row(near)["trimap"]["miou"] == 0.83333
+    assert scores.score_row(replace(found, matrices=0 * found.matrices))["miou"] is None  # no NaN
     timing = benchmark.Timing("x", 12.34567, 20.0, 0.98765, 30)
     wanted = {"p50_ms": 12.346, "p90_ms": 20.0, "ratio": 0.988, "threads": 1}
-    assert common.timing_row(timing) == wanted
+    assert experiment("common").timing_row(timing) == wanted
+
+
+def test_a_difference_names_the_class_of_many_photos_that_falls_most(experiment):
+    scores = experiment("scores")
+    before = photo_matrices(*[{(0, 0): 90, (0, 8): 10, (8, 8): 50}] * 20, {(3, 3): 50})
+    after = photo_matrices(*[{(0, 0): 100, (8, 8): 45, (8, 0): 5}] * 20, {(3, 0): 50})
+    row = scores.difference_row(replace(before, model="old"), after)
+    assert row["against"] == "old" and row["verdict"] == "worse"  # bird is lost
+    assert row["iou"]["bird"] == {"difference": -1, "low": -1, "high": -1}
+    assert row["largest_fall"] is None  # cat: 50/60 before, 45/50 after; bird is in one photo
+    assert row["iou"]["cat"]["difference"] == 0.06667
+    assert scores.difference_row(after, before)["largest_fall"]["class"] == "cat"
+
+
+def test_kept_matrices_stand_beside_their_row(experiment, tmp_path, monkeypatch):
+    scores = experiment("scores")
+    monkeypatch.setattr(results, "folder", lambda: tmp_path / "results")
+    found = replace(photo_matrices({(0, 0): 5}), model="contract_bgr")
+    row = scores.keep(found, Namespace(trial=True), replace(found, model="contract_right"))
+    assert row["matrices"] == "contract_bgr" and row["difference"]["verdict"] == "not told apart"
+    assert "difference" not in scores.keep(found, Namespace(trial=True), found)
+    kept = metrics.load_matrices(tmp_path / "runs" / "matrices" / "contract_bgr.npz")
+    assert np.array_equal(kept.matrices, found.matrices) and kept.model == "contract_bgr"
+    scores.keep(found, Namespace(trial=False))
+    assert (tmp_path / "results" / "matrices" / "contract_bgr.npz").exists()
 
 
 def test_an_experiment_without_its_data_ends_at_once(experiment, tmp_path, monkeypatch, capsys):
@@ -56,6 +100,11 @@ def test_an_experiment_without_its_data_ends_at_once(experiment, tmp_path, monke
     with pytest.raises(SystemExit):
         common.options("Measures something.")
     assert "lost: no such folder" in capsys.readouterr().err
+    monkeypatch.setattr(results, "parse", lambda arguments: arguments.parse_args())
+    monkeypatch.setattr(sys, "argv", ["x", "--photos", "6", "--shared", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        common.options("Measures something.")
+    assert "--photos is for a --trial" in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["x", "--trial"])
     assert common.options("Typed in.", data=False).trial
 
@@ -152,24 +201,84 @@ def test_front_upsamples_an_answer_at_stride_4(experiment, tmp_path):
             )
 
 
-@pytest.mark.slow
-def test_averages_gives_batch_norms_the_statistics_it_is_asked_for(experiment):
-    averages = experiment("averages")
-    images = np.random.default_rng(0).uniform(-1, 1, (10, 65, 65, 3)).astype(np.float32)
-    network = pretrained.load(65)
-    before, wanted = network(images).numpy(), averages.behind_norms(network, images)
-    for name in ("block_1_project", "aspp0", "decoder1_pointwise"):
-        kernel = network.get_layer(name).kernel
-        kernel.assign(3 * kernel)  # batch norm has to take this back
-    assert np.abs(network(images).numpy() - before).max() > 1
-    averages.give_statistics(network, images, wanted)
-    np.testing.assert_allclose(network(images).numpy(), before, atol=1e-2)
-    found = averages.behind_norms(network, images)
-    for key, value in wanted.items():
-        np.testing.assert_allclose(found[key], value, atol=3e-3, err_msg=key)
+def test_outlines_takes_the_strength_nearest_to_an_accuracy(experiment):
+    counts = np.zeros((3, 4, 21, 21), np.int32)
+    counts[:, :, 0, 0], counts[:, :, 0, 1] = 10, np.array([[0], [2], [9]])
+    assert experiment("outlines").closest(counts, 0.82) == 1
 
 
-def test_averages_mixes_by_key(experiment):
-    first, second = ({"a/x": np.full(2, value), "b/x": np.full(2, value)} for value in (1.0, 3.0))
-    mixed = experiment("averages").between(first, second, lambda key: {"a/x": 0.25, "b/x": 1}[key])
-    assert mixed["a/x"].tolist() == [1.5, 1.5] and mixed["b/x"].tolist() == [3, 3]
+def test_voc_scores_scores_no_network_twice(experiment, tmp_path, monkeypatch, capsys):
+    voc_scores = experiment("voc_scores")
+    write_voc(tmp_path / "voc", n_val=2, size=64)
+    pairs, model, opened = voc.file_pairs(tmp_path / "voc"), tmp_path / "m.tflite", []
+
+    def network(name, source):
+        opened.append(name)
+        return Segmenter(lambda box: np.zeros(box.shape[:2], np.uint8), 33, "machine/path")
+
+    monkeypatch.setattr(voc_scores, "open_network", network)
+    model.write_bytes(b"first")
+
+    def score(pairs=pairs, anew=False):
+        source = voc_scores.Source(model)
+        return voc_scores.network_matrices("mine", source, pairs, tmp_path / "mine.npz", anew)
+
+    first, again = score(), score()
+    assert opened == ["mine"] and "mine: as kept" in capsys.readouterr().out
+    assert first.sha256 == again.sha256 == hashlib.sha256(b"first").hexdigest()
+    assert (again.model, again.trimap_width) == ("mine", 3)
+    score(anew=True)
+    score(pairs[:1])
+    model.write_bytes(b"second")
+    score(pairs[:1])
+    assert opened == ["mine"] * 4
+
+
+def test_voc_scores_knows_every_network_that_it_compares(experiment, tmp_path):
+    voc_scores = experiment("voc_scores")
+    known = voc_scores.sources(tmp_path)
+    assert {name for pair in voc_scores.PAIRS for name in pair} <= set(known)
+    assert ("phone", "float_257") in voc_scores.pairs_of(list(known), [])
+    assert voc_scores.pairs_of(["mine", "phone"], ["mine"]) == [("mine", "phone")]
+    (tmp_path / "m.npz").touch()
+    name, source = voc_scores.added(f"mine={tmp_path / 'm.npz'}@257")
+    assert (name, source.path, source.size) == ("mine", tmp_path / "m.npz", 257)
+    for wrong in ("mine", "=x", "mine=lost.npz"):
+        with pytest.raises(ArgumentTypeError, match="is no NAME=FILE"):
+            voc_scores.added(wrong)
+    with np.load(io.BytesIO(known["first_float_513"].content())) as first:
+        assert "logits/kernel" in first  # from the history
+
+
+def test_interval_width_finds_a_difference_more_often_in_more_photos(experiment, monkeypatch):
+    width = experiment("interval_width")
+    monkeypatch.setattr(width, "SUBSETS", 20)
+    rng = np.random.default_rng(0)
+    right = rng.integers(50, 100, (200, 2))
+    worse = right - rng.integers(0, 12, right.shape) + rng.integers(0, 8, right.shape)
+
+    def answers(counts):
+        return photo_matrices(
+            *[{(0, 0): a, (0, 8): 120 - a, (8, 8): b, (8, 0): 120 - b} for a, b in counts]
+        )
+
+    few, many, all_of_them = (width.width(answers(right), answers(worse), n) for n in (5, 80, 200))
+    assert few["better"] < many["better"] <= all_of_them["better"] == 1
+    assert few["difference_width"] > 2 * many["difference_width"] > 0
+    assert few["interval_width"] > many["interval_width"] and few["subsets"] == 20
+    assert few["classes"] == 2 and all_of_them["subsets"] == 1
+
+
+def test_interval_width_tells_the_story_of_the_forty(experiment):
+    width = experiment("interval_width")
+    assert len(set(width.FORTY)) == 40
+    cells = [{(0, 0): 9_000, (8, 8): 900, (8, 0): 100}] * 40
+    others = [{(3, 3): 10, (0, 0): 50}] * 10
+    ours, theirs = photo_matrices(*cells, *others), photo_matrices(*cells, *[{(3, 0): 10}] * 10)
+    names = (*width.FORTY, *(f"{i}" for i in range(10)))
+    theirs.matrices[40:, 0, 0] = 50
+    found = width.forty(replace(ours, photos=names), replace(theirs, photos=names))
+    assert (found["forty_12_classes"]["photos"], found["all"]["photos"]) == (40, 50)
+    assert found["forty_12_classes"]["classes"] == 2  # cat has 40,000 pixels there
+    assert found["forty_12_classes"]["verdict"] == "not told apart"
+    assert found["all"]["verdict"] == "better" and found["all"]["theirs"] < found["all"]["ours"]
