@@ -222,11 +222,10 @@ def main() -> None:
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     student = without_batch_norm(network)
     often = chances(photos)
-    source = zlib.crc32(photos.teacher[:, ::16, ::16].tobytes())
     slots = np.arange(STEPS * BATCH[size])
-    data = Batches((slots,), BATCH[size], SEED, Views(size, source, photos, often))
+    data = Batches((slots,), BATCH[size], SEED, Views(size, source(photos), photos, often))
     held = np.flatnonzero(photos.held)
-    judged = Batches((held,), 4, SEED, Views(size, source, photos))
+    judged = Batches((held,), 4, SEED, Views(size, source(photos), photos))
     out = voc_teacher.CACHE / f"student_{size}"
     history = fit(student, data, recipe, validation=judged, folder=out, resume=out.exists())
     keras.mixed_precision.set_global_policy("float32")
@@ -247,13 +246,23 @@ def main() -> None:
     common.record(f"voc_train_{size}", values, chosen, SEED)
 
 
+def apart(photos: voc_teacher.Pool) -> common.Pairs:
+    """Photo and mask of what is held apart."""
+    files = (photos.files[index] for index in np.flatnonzero(photos.held))
+    return [(photo, mask) for photo, mask in files if mask is not None]
+
+
+def source(photos: voc_teacher.Pool) -> int:
+    """A number that stands for the photos and what the teacher said of them."""
+    return zlib.crc32(photos.teacher[:, ::16, ::16].tobytes())
+
+
 def judged_apart(path: Path, size: int, photos: voc_teacher.Pool, shared: Path) -> common.Row:
     """Scores of the student and of DeepLabV3 on the photos held apart, at native size."""
     v3 = deeplab.deeplab_v3(size)
     checkpoint.load_weights(v3, shared / common.DEEPLAB_V3)
     networks = {"student": load(path), "deeplab_v3": wrap(v3, "DeepLabV3", voc.CLASSES)}
-    apart = [photos.files[index] for index in np.flatnonzero(photos.held)]
-    pairs = [(photo, mask) for photo, mask in apart if mask is not None]
+    pairs = apart(photos)
     found = {name: common.score(network, pairs) for name, network in networks.items()}
     difference = metrics.paired_bootstrap(found["student"], found["deeplab_v3"])._asdict()
     return {

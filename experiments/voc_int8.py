@@ -1,0 +1,121 @@
+"""The int8 files that ship: the trained network rounded, its biases corrected, trained on rounded.
+
+    python experiments/voc_int8.py --size 257
+    python experiments/voc_int8.py --size 513
+
+Three files are made from the float network of `voc_train.py`. "ptq" is what the converter makes of
+it with 100 calibration photos; "corrected" has the means of its channels put right; "qat" goes on
+learning for a few hundred steps with the rounding inside, from the same teacher and views. All are
+scored on the 132 photos that are held apart, against the float network. `--ship NAME` then writes
+that one to `segcore/weights`, with the float network beside it, and needs no second training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import common
+import numpy as np
+import voc_teacher
+import voc_train
+from numpy.typing import NDArray
+
+from segcore import metrics, shipped
+from segcore._files import write_bytes
+from segcore._keras import keras
+from segcore.data import voc
+from segcore.export.calibration import Calibration
+from segcore.export.convert import to_tflite
+from segcore.export.labels import with_labels
+from segcore.inference.segmenter import load
+from segcore.models import checkpoint, pretrained
+from segcore.quantisation import bias_correction, qat
+from segcore.training.batches import Batches
+from segcore.training.fit import Recipe, fit
+from segcore.training.losses import Distillation
+
+SEED, CALIBRATING = 0, 100
+RECIPES = {
+    257: Recipe(3, 1e-5, warmup=30, average=0.98, loss=Distillation()),
+    513: Recipe(2, 2e-5, "sgd", warmup=30, clip=6.0, average=0.98, loss=Distillation()),
+}
+STEPS = 100
+SHIPS = {257: (shipped.PHONE, shipped.FLOAT), 513: (shipped.SHARP, shipped.LEAN)}
+
+
+def calibrating(photos: voc_teacher.Pool) -> NDArray[np.intp]:
+    """Photos to calibrate on: official train ones, not held apart."""
+    official = len(voc.file_pairs(common.BESIDE / "voc2012", "train"))
+    return np.random.default_rng(SEED).permutation(np.flatnonzero(~photos.held[:official]))[
+        :CALIBRATING
+    ]
+
+
+def trained_rounded(size: int, path: Path, photos: voc_teacher.Pool) -> keras.Model:
+    """The float network at `path`, trained on with its rounding inside, with a batch of 1."""
+    plain = voc_train.Views(size, 0, photos)
+    rng = np.random.default_rng(SEED)
+    batches = [plain.view(rng, index)[0][None] for index in calibrating(photos)]
+    model = pretrained.load(size, path)
+    network = qat.quantise(model, qat.calibrate(model, batches))
+    student = keras.Model(network.input, network.get_layer("logits").output, name=network.name)
+    batch = voc_train.BATCH[size]
+    views = voc_train.Views(size, voc_train.source(photos), photos, voc_train.chances(photos))
+    data = Batches((np.arange(STEPS * batch),), batch, SEED + 1, views)
+    folder = voc_teacher.CACHE / f"qat_{size}"
+    fit(student, data, RECIPES[size], folder=folder, resume=folder.exists())
+    rounded = qat.quantise(pretrained.load(size, path, batch_size=1))
+    checkpoint.load_weights(rounded, checkpoint.arrays_of(network))
+    return rounded
+
+
+def made(size: int, path: Path, photos: voc_teacher.Pool) -> dict[str, bytes]:
+    """The three files by name."""
+    source = pretrained.load(size, path, batch_size=1)
+    calibration = Calibration(tuple(photos.files[i][0] for i in calibrating(photos)), SEED)
+    ptq = to_tflite(source, "int8", calibration)
+    few = list(calibration.images(size))[: bias_correction.CORRECTING]
+    corrected = bias_correction.correct_bias(to_tflite(source, "float32"), ptq, few)
+    return {
+        "ptq": ptq,
+        "corrected": corrected,
+        "qat": to_tflite(trained_rounded(size, path, photos), "int8"),
+    }
+
+
+def main() -> None:
+    arguments = common.parser(__doc__)
+    arguments.add_argument("--size", type=int, choices=RECIPES, required=True)
+    arguments.add_argument("--ship", choices=("ptq", "corrected", "qat"))
+    chosen = common.parse(arguments)
+    size, photos = chosen.size, voc_teacher.pool(chosen.shared)
+    path = voc_teacher.CACHE / f"student_{size}" / "final.npz"
+    files = {
+        name: voc_teacher.CACHE / f"{name}_{size}.tflite" for name in ("ptq", "corrected", "qat")
+    }
+    if not all(file.exists() for file in files.values()):
+        for name, content in made(size, path, photos).items():
+            write_bytes(files[name], with_labels(content, voc.CLASSES))
+    if chosen.ship:
+        small, whole = SHIPS[size]
+        write_bytes(small.file, files[chosen.ship].read_bytes())
+        write_bytes(whole.file, path.read_bytes())
+        return
+    pairs = voc_train.apart(photos)
+    found = {
+        name: common.score(load(file), pairs) for name, file in {"float": path, **files}.items()
+    }
+    rows: common.Row = {}
+    for name, matrices in found.items():
+        difference = metrics.paired_bootstrap(matrices, found["float"])._asdict()
+        apart = {key: common.fraction(value) for key, value in difference.items()}
+        rows[name] = {**common.score_row(matrices), "difference": apart}
+        print(name, metrics.percent(metrics.summary(matrices)["miou"]), apart)
+    recipe = {"steps": STEPS, **RECIPES[size].identity()}
+    common.record(
+        f"voc_int8_{size}", {"photos": CALIBRATING, "qat": recipe, "held": rows}, chosen, SEED
+    )
+
+
+if __name__ == "__main__":
+    main()
