@@ -42,7 +42,7 @@ LABELS = 0.25  # what a label weighs beside the teacher
 RARE = 0.1  # photos with a class that fewer of them show are drawn more often
 STEPS = 300  # of an epoch, after which a run is saved
 RECIPES = {
-    257: Recipe(13, 8e-5, warmup=300, average=0.995, loss=Distillation()),
+    257: Recipe(10, 8e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
     513: Recipe(7, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
 }
 BATCH = {257: 8, 513: 4}
