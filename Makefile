@@ -7,6 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export TF_ENABLE_ONEDNN_OPTS := 0
 export PYTHONUTF8 := 1
 export PYTHON
+MAKEFLAGS += -j2 # `make test` builds the book while it lints
 
 PAGES := _config.yml _toc.yml $(wildcard book/*.md book/live/* book/assets/* book/_static/* book/_templates/* chapters/*.ipynb \
          results/*.json scripts/*.py segcore/*.py segcore/*/*.py segcore/display/*.js segcore/display/*.css segcore/weights/*)
