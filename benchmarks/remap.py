@@ -56,7 +56,7 @@ def dictionary_table() -> Remap:
 
 def masks() -> tuple[str, list[Pixels]]:
     """Where they come from, and MASKS coloured masks (375, 500, 3) uint8 with void borders."""
-    root = Path(__file__).resolve().parents[2] / "shared" / "voc" / "VOCdevkit" / "VOC2012"
+    root = Path(__file__).resolve().parents[2] / "shared" / "voc2012"
     if root.is_dir():
         found = (voc.read_mask(path) for _, path in voc.file_pairs(root, "train"))
         sized = [voc.encode(mask) for mask in found if mask.shape == (HEIGHT, WIDTH)]

@@ -73,5 +73,5 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def voc_root(shared: Path) -> Path:
-    """A VOC2012 folder in the official layout: 52 train and 40 val photos with masks."""
-    return shared / "voc" / "VOCdevkit" / "VOC2012"
+    """A VOC2012 folder in the official layout: 509 train and 416 val photos with masks."""
+    return shared / "voc2012" / "VOCdevkit" / "VOC2012"

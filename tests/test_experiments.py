@@ -74,9 +74,10 @@ def test_a_difference_names_the_class_of_many_photos_that_falls_most(experiment)
     before = photo_matrices(*[{(0, 0): 90, (0, 8): 10, (8, 8): 50}] * 20, {(3, 3): 50})
     after = photo_matrices(*[{(0, 0): 100, (8, 8): 45, (8, 0): 5}] * 20, {(3, 0): 50})
     row = scores.difference_row(replace(before, model="old"), after)
-    assert row["against"] == "old" and row["verdict"] == "worse"  # bird is lost
+    assert row["against"] == "old" and row["verdict"] == "not told apart"
     assert row["iou"]["bird"] == {"difference": -1, "low": -1, "high": -1}
-    assert row["largest_fall"] is None  # cat: 50/60 before, 45/50 after; bird is in one photo
+    assert row["miou"]["difference"] < 0 < row["miou"]["high"]  # draws without the bird gain
+    assert row["largest_fall"] is None  # bird is in one photo; cat has 50/60 before, 45/50 after
     assert row["iou"]["cat"]["difference"] == 0.06667
     assert scores.difference_row(after, before)["largest_fall"]["class"] == "cat"
 

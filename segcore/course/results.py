@@ -20,6 +20,7 @@ from typing import Any
 
 from segcore._files import write_bytes
 from segcore.inference.machine import machine
+from segcore.metrics import PhotoMatrices, load_matrices
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _VERSIONED = ("segcore", "numpy", "pillow", "keras", "tensorflow", "jax", "ai-edge-litert")
@@ -61,6 +62,18 @@ def get(key: str) -> Any:
             raise KeyError(f"{key!r}: no {part!r} there; there is: {known}")
         value = value[part]
     return value
+
+
+def matrices(name: str) -> PhotoMatrices:
+    """Each photo's confusion matrix behind the row that names `name` as its `matrices`.
+
+    Raises KeyError naming those that there are.
+    """
+    path = folder() / "matrices" / f"{name}.npz"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.npz"))) or "none yet"
+        raise KeyError(f"no matrices {name!r} in {folder().name}/matrices/; there are: {known}")
+    return load_matrices(path)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from segcore import metrics
 from segcore.course import results
 
 
@@ -42,6 +44,15 @@ def test_what_is_recorded_can_be_read_by_key(checkout):
     assert record["command"] == "python experiments/a.py --shared ../shared"
     assert re.fullmatch(r"[0-9a-f]{10}", record["commit"])
     assert {"processor", "family", "flags", "cores", "runtime"} <= set(record["machine"])
+
+
+def test_matrices_of_a_row_are_found_by_its_name(checkout):
+    found = metrics.PhotoMatrices(("a",), np.ones((1, 2, 2), int), ("sky", "tree"), model="m")
+    (checkout / "results" / "matrices").mkdir()
+    metrics.save_matrices(checkout / "results" / "matrices" / "m.npz", found)
+    assert np.array_equal(results.matrices("m").matrices, found.matrices)
+    with pytest.raises(KeyError, match=r"no matrices 'n' in results/matrices/; there are: m"):
+        results.matrices("n")
 
 
 CHANGES = {

@@ -121,9 +121,9 @@ def test_encode_refuses_other_ids(wrong):
 @pytest.mark.slow
 def test_all_official_masks_decode_and_so_do_their_rgb_twins(shared: Path):
     """All 2,895: ids 0-20 and 255 only; the RGB twin (and a fourth as RGBA) gives the same ids."""
-    paths = sorted((shared / "voc" / "VOCdevkit").rglob("SegmentationClass/*.png"))
-    assert len(paths) == 92
-    paths += sorted((shared / "voc" / "masks_only").glob("*.png"))
+    folders = ("voc/masks_only", "voc2012/VOCdevkit/VOC2012/SegmentationClass")
+    named = {path.name: path for folder in folders for path in (shared / folder).glob("*.png")}
+    paths = list(named.values())
     assert len(paths) == 2895
     allowed = np.isin(np.arange(256), IDS)
     for number, path in enumerate(paths):
@@ -320,8 +320,8 @@ def test_file_pairs_keeps_the_lists_order_from_any_of_three_roots(tmp_path: Path
 
 
 def test_file_pairs_reads_the_real_folder(voc_root: Path):
-    assert len(voc.file_pairs(voc_root)) == 40
-    assert len(voc.file_pairs(voc_root.parents[1], "train")) == 52
+    assert len(voc.file_pairs(voc_root)) == 416
+    assert len(voc.file_pairs(voc_root.parents[1], "train")) == 509
 
 
 def test_file_pairs_says_what_is_missing(tmp_path: Path):

@@ -8,16 +8,11 @@ import skimage
 
 from segcore._files import write_bytes
 from segcore._keras import keras
-from segcore.course import results
-from segcore.data import voc
 from segcore.export import tflite
 from segcore.export.convert import to_tflite
 from segcore.export.labels import with_labels
 from segcore.inference import segmenter as segmenter_module
-from segcore.inference.evaluate import evaluate
 from segcore.inference.segmenter import Prediction, load
-
-MINE = [(513, "shipped_513", 76.1), (257, "shipped_257", 68.1)]
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +42,6 @@ def test_fractions_are_counted():
     prediction = Prediction(np.array([[0, 0, 8], [8, 8, 15]], np.uint8), 1, 1, 1)
     assert prediction.fractions() == {"cat": 3 / 6, "background": 2 / 6, "person": 1 / 6}
     assert prediction.names == ["cat", "background", "person"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "key", "expected"), MINE)
-def test_shipped_network_scores_what_the_course_says(voc_root, size, key, expected):
-    from segcore.metrics import summary
-
-    matrices, _ = evaluate(load("float", size), voc.file_pairs(voc_root))
-    miou = 100 * summary(matrices)["miou"]
-    assert miou == pytest.approx(expected, abs=0.3)
-    assert miou == pytest.approx(results.get(f"voc40.{key}.miou"), abs=0.05)
-
-
-@pytest.mark.slow
-def test_googles_file_scores_what_the_course_says(shared, voc_root):
-    from segcore.metrics import summary
-
-    model = load(shared / "reference" / "deeplabv3_mnv2_pascal_quant.tflite")
-    matrices, _ = evaluate(model, voc.file_pairs(voc_root))
-    assert 100 * summary(matrices)["miou"] == pytest.approx(74.9, abs=0.3)
 
 
 def network(side=33, stride=1, classes=21):

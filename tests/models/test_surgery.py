@@ -36,7 +36,8 @@ def test_surgery_gives_the_same_masks_on_photos(random_arrays, shared):
     v3 = deeplab.deeplab_v3(257, upsampling=(4, 4))
     checkpoint.load_weights(v3, shared / "weights" / "deeplabv3_mnv2_coco_voc.npz")
     first, second = wrap(v3, "v3"), wrap(as_plus(random_arrays, v3, 257), "v3+")
-    for photo, label in voc.file_pairs(shared / "voc")[:3]:
+    named = {photo.stem: (photo, label) for photo, label in voc.file_pairs(shared / "voc2012")}
+    for photo, label in map(named.get, ("2007_000123", "2007_000129", "2007_000529")):
         image = read_image(photo)
         expected, copied = first(image).mask, second(image).mask
         assert expected.any(), f"{photo.name}: nothing found, nothing compared"
