@@ -29,9 +29,9 @@ from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.augment import Augmentation, bilinear, draw, jitter, nearest
 from segcore.data.augment import View as Light
-from segcore.data.images import PAD, signed
+from segcore.data.images import PAD
 from segcore.inference.segmenter import load, wrap
-from segcore.models import checkpoint, deeplab, pruning, surgery
+from segcore.models import checkpoint, deeplab, surgery
 from segcore.training.batches import Batches
 from segcore.training.fit import Recipe, fit
 from segcore.training.losses import Distillation
@@ -43,7 +43,7 @@ RARE = 0.1  # photos with a class that fewer of them show are drawn more often
 STEPS = 300  # of an epoch, after which a run is saved
 RECIPES = {
     257: Recipe(10, 8e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
-    513: Recipe(7, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
+    513: Recipe(5, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
 }
 BATCH = {257: 8, 513: 4}
 SCALES = (0.85, 1.4)
@@ -147,20 +147,14 @@ def chances(photos: voc_teacher.Pool) -> NDArray[np.float64]:
     return often / often.sum()
 
 
-def start(size: int, photos: voc_teacher.Pool, shared: Path) -> keras.Model:
-    """The student before its first step, DeepLabV3 in another shape: at 513 the lean variant."""
+def start(size: int, shared: Path) -> keras.Model:
+    """The student before its first step, a copy of DeepLabV3: at 513 with a light decoder."""
     v3 = checkpoint.read_weights(shared / common.DEEPLAB_V3)
-    network = deeplab.deeplab_v3_plus(size)
-    arrays = surgery.deeplab_v3_as_plus(v3, checkpoint.arrays_of(network))
     if size == 513:
-        checkpoint.load_weights(network, arrays)
-        seen = {name: network.get_layer(name).output for name in surgery.PRUNED}
-        watched = keras.Model(network.input, seen)
-        few = np.flatnonzero(~photos.held)[:400:10]
-        found = [watched.predict_on_batch(signed(photos.images[i])[None]) for i in few]
-        moments = {name: pruning.Moments.of(f[name] for f in found) for name in seen}
-        network = deeplab.deeplab_lean(size)
-        arrays = surgery.lean_from_plus(arrays, moments, deeplab.LEAN_FILTERS)
+        network, transplant = deeplab.deeplab_light(size), surgery.deeplab_v3_as_light
+    else:
+        network, transplant = deeplab.deeplab_v3_plus(size), surgery.deeplab_v3_as_plus
+    arrays = transplant(v3, checkpoint.arrays_of(network))
     checkpoint.load_weights(network, arrays)
     return network
 
@@ -218,7 +212,7 @@ def main() -> None:
     size, recipe = chosen.size, RECIPES[chosen.size]
     photos = voc_teacher.pool(chosen.shared)
     keras.utils.set_random_seed(SEED)
-    network = start(size, photos, chosen.shared)
+    network = start(size, chosen.shared)
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     student = without_batch_norm(network)
     often = chances(photos)

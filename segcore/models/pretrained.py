@@ -11,7 +11,8 @@ from segcore.models import deeplab
 from segcore.models.checkpoint import load_weights, read_description
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
-    builder.__name__: builder for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_lean)
+    builder.__name__: builder
+    for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_lean, deeplab.deeplab_light)
 }
 
 MOST_PIXELS = 2049  # of a side: scores of such an image take 350 MB, and activations as much again

@@ -42,6 +42,33 @@ def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float3
     return plus
 
 
+def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float32]]:
+    """DeepLabV3's arrays → arrays of a `deeplab_light` that starts as an exact copy of it.
+
+    `fresh` are the arrays of the new network, with 256 `filters` as V3 has. The decoder passes V3's
+    features on and ignores low-level ones. Its last convolution computes each of the C scores s and
+    -s, of which ReLU keeps one, and `logits` takes their difference: relu(s) - relu(-s) = s. The
+    channels beyond 2C keep their fresh kernels, unheard at first.
+    """
+    light = {key: v3[key].copy() if key in v3 else value.copy() for key, value in fresh.items()}
+    scores, C = v3["logits/kernel"][0, 0], v3["logits/bias"].size
+    for name in ("decoder1_deep_depthwise", "decoder2_depthwise"):
+        light[f"{name}/kernel"] = np.zeros_like(fresh[f"{name}/kernel"])
+        light[f"{name}/kernel"][1, 1] = 1
+        light |= _identity_norm(f"{name}_BN", fresh[f"{name}_BN/gamma"])
+    light["decoder1_deep_pointwise/kernel"][0, 0] = np.eye(len(scores))
+    light["decoder1_low_pointwise/kernel"][:] = 0
+    last = light["decoder2_pointwise/kernel"][0, 0]
+    last[:, :C], last[:, C : 2 * C] = scores, -scores
+    light |= _identity_norm("decoder2_pointwise_BN", fresh["decoder2_pointwise_BN/gamma"])
+    light["logits/kernel"] = np.zeros_like(fresh["logits/kernel"])
+    light["logits/kernel"][0, 0, :C], light["logits/kernel"][0, 0, C : 2 * C] = (
+        np.eye(C),
+        -np.eye(C),
+    )
+    return light
+
+
 def centre_kernels(plus: Arrays) -> dict[str, NDArray[np.float32]]:
     """DeepLabV3+'s arrays whose decoder reads one position only of the upsampled encoder features.
 
