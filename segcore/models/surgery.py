@@ -57,7 +57,8 @@ def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float
         light[f"{name}/kernel"][1, 1] = 1
         light |= _identity_norm(f"{name}_BN", fresh[f"{name}_BN/gamma"])
     light["decoder1_deep_pointwise/kernel"][0, 0] = np.eye(len(scores))
-    light["decoder1_low_pointwise/kernel"][:] = 0
+    for name in ("kernel", "bias"):
+        light[f"decoder1_low_pointwise/{name}"][:] = 0
     last = light["decoder2_pointwise/kernel"][0, 0]
     last[:, :C], last[:, C : 2 * C] = scores, -scores
     light |= _identity_norm("decoder2_pointwise_BN", fresh["decoder2_pointwise_BN/gamma"])

@@ -19,13 +19,22 @@ def as_plus(random_arrays, v3, size):
     return plus
 
 
+def as_light(random_arrays, v3, size):
+    """The same with the light decoder."""
+    light = deeplab.deeplab_light(size)
+    fresh = random_arrays(light, seed=1)
+    checkpoint.load_weights(light, surgery.deeplab_v3_as_light(checkpoint.arrays_of(v3), fresh))
+    return light
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("copy", [as_plus, as_light])
 @pytest.mark.parametrize("size", [SMALL, 97])
-def test_surgery_copies_any_deeplab_v3(random_arrays, size):
+def test_surgery_copies_any_deeplab_v3(random_arrays, size, copy):
     v3 = deeplab.deeplab_v3(size, upsampling=(4, 4))
     checkpoint.load_weights(v3, random_arrays(v3))
     x = np.random.default_rng(2).uniform(-1, 1, (2, size, size, 3)).astype("float32")
-    expected, copied = v3(x).numpy(), as_plus(random_arrays, v3, size)(x).numpy()
+    expected, copied = v3(x).numpy(), copy(random_arrays, v3, size)(x).numpy()
     assert expected.std() > 0.1 and len(np.unique(expected.argmax(-1))) > 3
     np.testing.assert_allclose(copied, expected, atol=1e-4 * np.abs(expected).max())
     assert (copied.argmax(-1) == expected.argmax(-1)).mean() >= 0.999
