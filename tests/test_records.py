@@ -69,6 +69,9 @@ def score_mistakes(row, kept):
         yield from differ(row["iou"], kept.class_names[c], value)
     low, high = own_bounds(kept.matrices)
     yield from bounds_differ(row["interval"]["miou"], low, high, "mIoU lies in")
+    if "mean_over_photos" in row:
+        photos = [own_scores(matrix)[1] for matrix in kept.matrices]
+        yield from differ(row, "mean_over_photos", sum(photos) / len(photos))
     if "trimap" in row:
         yield from differ(row["trimap"], "miou", own_scores(kept.trimap.sum(0))[1])
 
@@ -141,6 +144,7 @@ def records(folder, seed=0):
     for each in (one, other):
         metrics.save_matrices(folder / "matrices" / f"{each.model}.npz", each)
     row = scores.score_row(one) | {"matrices": "good"}
+    row["mean_over_photos"] = metrics.mean_ious(good).mean()
     values = {"good": row, "differences": {"a": scores.difference_row(other, one)}}
     write(folder, values)
     return values
@@ -172,6 +176,7 @@ def test_records_of_what_is_stored_hold_no_mistake(made):
         ("good.iou.tree", 0.1, "classes without a label"),
         ("good.interval.miou.low", 0.1, "mIoU lies in 0.1 to"),
         ("good.trimap.miou", 0.1, "good: miou is 0.1"),
+        ("good.mean_over_photos", 0.1, "good: mean_over_photos is 0.1"),
         ("differences.a.verdict", "worse", "a: 'worse' with an interval of"),
         ("differences.a.verdict", "not told apart", "a: 'not told apart' with an interval"),
         ("differences.a.miou.low", -0.01, "a: 'better' with an interval of -0.01"),
@@ -198,5 +203,6 @@ def test_changed_matrices_are_noticed(made):
     assert "matrices/stray.npz: no record speaks of it" in mistakes(folder)
 
 
+@pytest.mark.slow
 def test_every_recorded_score_comes_out_of_its_matrices_again():
     assert mistakes(results.folder()) == []
