@@ -2,28 +2,6 @@
 
 const HINT = "Point, tap or use the arrow keys to name a pixel.";
 
-/** Class ids from a palette PNG, whose indices they are. Reading them from the file is exact;
- *  colours read back from a canvas are not (colour management, fingerprinting protection). */
-async function readIds(source) {
-  const bytes = Uint8Array.from(atob(source.split(",")[1]), (letter) => letter.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const [width, height] = [view.getUint32(16), view.getUint32(20)];
-  const packed = [];
-  for (let at = 8; at < bytes.length; at += 12 + view.getUint32(at)) { // length type data crc
-    const isData = String.fromCharCode(...bytes.subarray(at + 4, at + 8)) === "IDAT";
-    if (isData) packed.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
-  }
-  const stream = new Blob(packed).stream().pipeThrough(new DecompressionStream("deflate"));
-  const rows = new Uint8Array(await new Response(stream).arrayBuffer());
-  const ids = new Uint8Array(width * height);
-  for (let y = 0; y < height; y++) { // each row starts with its filter, 0 in a palette PNG
-    const start = y * (width + 1);
-    if (rows[start] !== 0) throw new Error(`mask row ${y} is filtered`);
-    ids.set(rows.subarray(start + 1, start + 1 + width), y * width);
-  }
-  return ids;
-}
-
 /** 0 inside a class, 1 on its coloured outline, 2 on the white hairline around that. */
 function findEdges(ids, width, height) {
   const edges = new Uint8Array(ids.length);
@@ -80,28 +58,7 @@ function paintMask(scene, masks, edges, state, spot) {
 
 /** "3.1"; what is there but rounds to nothing is "<0.1". */
 function percent(share) {
-  return share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1);
-}
-
-/** A labelled slider from 0 to 1 for a trait. */
-function slider(model, trait, label) {
-  const value = make("span", { class: "value", "aria-hidden": "true" }); // the slider says it too
-  const { input, show } = makeRange({ min: 0, max: 1, step: 0.01, "aria-label": label },
-    (number) => change(model, { [trait]: number }));
-  const stop = follow(model, [trait], () => {
-    show(model.get(trait));
-    value.textContent = `${Math.round(100 * model.get(trait))} %`;
-    input.setAttribute("aria-valuetext", value.textContent);
-  });
-  return { node: make("label", { class: "slider" }, make("span", {}, label), value, input), input, stop };
-}
-
-/** A labelled checkbox for a trait. */
-function toggle(model, trait, label) {
-  const input = make("input", { type: "checkbox",
-    onchange: () => change(model, { [trait]: input.checked }) });
-  const stop = follow(model, [trait], () => { input.checked = model.get(trait); });
-  return { node: make("label", { class: "switch" }, input, label), stop };
+  return share > 0 && share < 0.0005 ? "<0.1" : fixed(100 * share, 1);
 }
 
 /** A small square in the colour of a class, hatched where the picture is. */
@@ -142,8 +99,7 @@ function wiper(model, { labels }, stage) {
     onpointerdown: (event) => handle.setPointerCapture(event.pointerId),
     onpointermove(event) {
       if (!handle.hasPointerCapture(event.pointerId)) return;
-      const box = stage.getBoundingClientRect();
-      const share = Math.round((1000 * (event.clientX - box.left)) / box.width) / 1000;
+      const share = Math.round(1000 * pointerIn(stage, event)[0]) / 1000;
       change(model, { wipe: Math.min(1, Math.max(0, share)) });
     } });
   const sides = labels.map((label, side) =>
@@ -185,7 +141,6 @@ function probe(model, scene, masks, canvas) {
   const { width, height, native: [fullWidth, fullHeight] } = scene;
   const cross = make("div", { class: "cross" });
   const readout = make("p", { class: "readout", "aria-live": "polite" });
-  const clamp = (value, size) => Math.min(size - 1, Math.max(0, Math.floor(value)));
   const classesAt = ({ x, y }) => { // on each mask; the page's may be scaled down
     const [column, row] = [((x + 0.5) * width) / fullWidth, ((y + 0.5) * height) / fullHeight];
     const at = Math.floor(row) * width + Math.floor(column);
@@ -205,22 +160,19 @@ function probe(model, scene, masks, canvas) {
     change(model, { picked: { ...pixel, id, name } });
   };
   const point = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * fullWidth;
-    const y = ((event.clientY - box.top) / box.height) * fullHeight;
+    const [across, down] = pointerIn(canvas, event);
+    const [x, y] = [across * fullWidth, down * fullHeight];
     const hovering = event.type === "pointermove" && event.pointerType === "mouse" && !event.buttons;
     if (hovering) tell({ x: clamp(x, fullWidth), y: clamp(y, fullHeight) });
     else pick(x, y);
   };
   const press = (event) => {
-    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (event.key === "Escape") return change(model, { picked: null });
-    if (!(event.key in moves) || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault(); // or the page would scroll
+    const way = arrow(event);
+    if (!way) return;
     const step = event.shiftKey ? 1 : Math.max(1, Math.round(fullWidth / 50));
     const from = model.get("picked") ?? { x: fullWidth >> 1, y: fullHeight >> 1 };
-    const [right, down] = moves[event.key];
-    pick(from.x + step * right, from.y + step * down);
+    pick(from.x + step * way[0], from.y + step * way[1]);
   };
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerdown", point);
@@ -265,12 +217,7 @@ async function render({ model, el }) {
   const { cross, readout, stop: stopProbe } = probe(model, scene, masks, canvas);
   const stage = makeStage(scene, canvas, cross);
   const [panel, stopPanel] = controlPanel(model, scene, stage, masks.length > 1, onspot);
-  const [card, stopCard] = openCard(el, scene.shown + 290); // panel 232, gap 24, padding and border 34
-  const caption = scene.title ? [make("figcaption", {}, scene.title)] : [];
-  const body = make("div", { class: "body" }, make("div", {}, stage, readout), panel);
-  card.append(make("figure", {}, ...caption, body));
-  card.dataset.ready = "";
-  return () => [stopPaint, stopProbe, stopPanel, stopCard].forEach((stop) => stop());
+  return fillCard(el, scene, [stage, readout], panel, [stopPaint, stopProbe, stopPanel]);
 }
 
 export default { render };

@@ -1,9 +1,19 @@
-// What both widgets share. segcore/widget.py joins the style sheet (as STYLE), this file and the
-// widget's own into one ES module, so that nothing here imports or exports.
+// What all widgets share. segcore/display/widget.py joins the style sheet (as STYLE), this file and
+// the widget's own into one ES module, so that nothing here imports or exports.
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** An element: make("b", { class: "name" }, "cat"). Children are text or nodes, never markup. */
 function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+  return dress(document.createElement(tag), attributes, children);
+}
+
+/** The same inside an <svg>. */
+function draw(tag, attributes = {}, ...children) {
+  return dress(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function dress(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value); // "onclick"
     else element.setAttribute(name, value);
@@ -71,6 +81,7 @@ function openCard(el, width) {
   shadow.adoptedStyleSheets = [sheet];
   shadow.append(card);
   card.style.maxWidth = `${width}px`;
+  host.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrow keys for itself
   el.style.maxWidth = "none";
   el.replaceChildren(host);
 
@@ -92,6 +103,40 @@ function makeStage({ width, shown }, ...children) {
   return stage;
 }
 
+/** Title, what there is to see and the panel beside it, as a card. Returns what stops it all. */
+function fillCard(el, { shown, title }, seen, panel, stops) {
+  const [card, stopCard] = openCard(el, shown + 290); // panel 232, gap 24, padding and border 34
+  const caption = title ? [make("figcaption", {}, title)] : [];
+  const body = make("div", { class: "body" }, make("div", {}, ...seen), panel);
+  card.append(make("figure", {}, ...caption, body));
+  card.dataset.ready = "";
+  return () => [...stops, stopCard].forEach((stop) => stop());
+}
+
+/** [columns, rows] that an arrow key asks for, which then scrolls nothing; null for other keys. */
+function arrow(event) {
+  if (!(event.key in ARROWS) || event.altKey || event.ctrlKey || event.metaKey) return null;
+  event.preventDefault();
+  return ARROWS[event.key];
+}
+
+/** Where a pointer is in the box of `node`, [x, y], as fractions of its sides. */
+function pointerIn(node, event) {
+  const box = node.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+}
+
+/** A whole number of 0 to `size` - 1. */
+function clamp(value, size) {
+  return Math.min(size - 1, Math.max(0, Math.floor(value)));
+}
+
+/** A number as Python prints it: halves go to the even digit. */
+function fixed(value, digits = 0) {
+  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits,
+    roundingMode: "halfEven" });
+}
+
 /** A decoded <img>, or an error. */
 async function loadImage(source) {
   const image = new Image();
@@ -110,4 +155,71 @@ function makeRange(attributes, oninput) {
     input.style.setProperty("--filled", `${100 * filled}%`);
   };
   return { input, show };
+}
+
+/** A labelled slider for a trait, which says `told(value)`; per cent of 0 to 1 unless told. */
+function slider(model, trait, label, limits = { min: 0, max: 1, step: 0.01 },
+                told = (value) => `${Math.round(100 * value)} %`) {
+  const value = make("span", { class: "value", "aria-hidden": "true" }); // the slider says it too
+  const { input, show } = makeRange({ ...limits, "aria-label": label },
+    (number) => change(model, { [trait]: number }));
+  const stop = follow(model, [trait], () => {
+    show(model.get(trait));
+    value.textContent = told(model.get(trait));
+    input.setAttribute("aria-valuetext", value.textContent);
+  });
+  return { node: make("label", { class: "slider" }, make("span", {}, label), value, input), input, stop };
+}
+
+/** A labelled checkbox for a trait. */
+function toggle(model, trait, label) {
+  const input = make("input", { type: "checkbox",
+    onchange: () => change(model, { [trait]: input.checked }) });
+  const stop = follow(model, [trait], () => { input.checked = model.get(trait); });
+  return { node: make("label", { class: "switch" }, input, label), stop };
+}
+
+/** One of several for a trait, as radio buttons; `options` are [value, ...what to show]. */
+function choices(model, trait, legend, options) {
+  const rows = options.map(([value, ...shown]) => {
+    const input = make("input", { type: "radio", name: trait,
+      onchange: () => change(model, { [trait]: value }) });
+    return { value, input, node: make("label", { class: "switch" }, input, ...shown) };
+  });
+  const stop = follow(model, [trait], () => {
+    for (const { value, input } of rows) input.checked = value === model.get(trait);
+  });
+  const node = make("fieldset", {}, make("legend", { class: "heading" }, legend),
+    make("div", { class: "switches" }, ...rows.map((row) => row.node)));
+  return { node, stop };
+}
+
+/** A list of numbers under their names; `show(texts)` puts them there. */
+function numberList(...names) {
+  const values = names.map(() => make("dd"));
+  const node = make("dl", { class: "numbers" },
+    ...names.map((name, i) => make("div", {}, make("dt", {}, name), values[i])));
+  return { node, show: (...texts) => values.forEach((value, i) => value.replaceChildren(texts[i])) };
+}
+
+/** Class ids from a palette PNG, whose indices they are. Reading them from the file is exact;
+ *  colours read back from a canvas are not (colour management, fingerprinting protection). */
+async function readIds(source) {
+  const bytes = Uint8Array.from(atob(source.split(",")[1]), (letter) => letter.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const [width, height] = [view.getUint32(16), view.getUint32(20)];
+  const packed = [];
+  for (let at = 8; at < bytes.length; at += 12 + view.getUint32(at)) { // length type data crc
+    const isData = String.fromCharCode(...bytes.subarray(at + 4, at + 8)) === "IDAT";
+    if (isData) packed.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
+  }
+  const stream = new Blob(packed).stream().pipeThrough(new DecompressionStream("deflate"));
+  const rows = new Uint8Array(await new Response(stream).arrayBuffer());
+  const ids = new Uint8Array(width * height);
+  for (let y = 0; y < height; y++) { // each row starts with its filter, 0 in a palette PNG
+    const start = y * (width + 1);
+    if (rows[start] !== 0) throw new Error(`mask row ${y} is filtered`);
+    ids.set(rows.subarray(start + 1, start + 1 + width), y * width);
+  }
+  return ids;
 }

@@ -1,4 +1,4 @@
-"""What `overlay` and `frames` share: one script, two hosts.
+"""What all widgets share: one script, two hosts.
 
 In Jupyter, VS Code and Colab a widget is an anywidget: its traits are read and set from Python.
 In the built book there is no kernel: `to_html` carries a still picture, the same script and the

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
+from widget_pages import SIZES, drive, show, watched
 
 from segcore.data import voc
 from segcore.display.frames import Frames
 from segcore.display.overlay import MaskOverlay
-from segcore.display.widget import script
 
 PHOTO = np.asarray(Image.fromarray(data.chelsea()).resize((513, 341)))
 MASK = np.zeros((341, 513), np.uint8)
@@ -25,7 +24,6 @@ MASK[200:320, 400:500] = 18
 OTHER = MASK.copy()
 OTHER[150:300, 60:300] = 12
 CAT, DOG_IN_OTHER, SOFA, NOTHING, VOID = (100, 90), (220, 90), (250, 450), (20, 20), (170, 303)
-SIZES = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
 
 
 def decode(uri: str) -> np.ndarray:
@@ -57,36 +55,9 @@ def desktop(browser: Browser) -> Iterator[Page]:
     yield from watched(browser, 1280, "light")
 
 
-def watched(browser: Browser, width: int, scheme: str) -> Iterator[Page]:
-    """A page that may neither log, nor fail, nor ask anything of a server."""
-    phone = width < 500
-    context = browser.new_context(viewport={"width": width, "height": 900}, has_touch=phone,
-                                  is_mobile=phone, color_scheme=scheme)  # type: ignore[arg-type]  # fmt: skip
-    page, trouble = context.new_page(), []
-    page.set_default_timeout(10_000)
-    page.on("console", lambda message: trouble.append(message.text))
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("request", lambda r: trouble.append(r.url) if r.url[:5] not in LOCAL else None)
-    yield page
-    context.close()
-    assert trouble == []
-
-
-LOCAL = ("file:", "data:", "blob:", "about")
-
-
 def overlay_of(**extra: object) -> MaskOverlay:
     """Without a title the picture starts on a whole pixel of the screen."""
     return MaskOverlay(PHOTO, MASK, alt="A tabby cat", **extra)  # type: ignore[arg-type]
-
-
-def show(page: Page, tmp_path: Path, *widgets: MaskOverlay | Frames) -> None:
-    path = widgets[0].save(tmp_path / "page.html")
-    more = "".join(widget.to_html() for widget in widgets[1:])
-    path.write_text(path.read_text("utf-8").replace("</main>", more + "</main>"), "utf-8")
-    page.goto(path.as_uri())
-    for nth in range(len(widgets)):
-        page.locator("[data-ready]").nth(nth).wait_for()
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
@@ -305,37 +276,9 @@ def test_hostile_texts_stay_text(desktop: Page, tmp_path: Path) -> None:
     assert bad in desktop.locator("[aria-live]").first.inner_text()
 
 
-# The notebook's side: `render` with a model that records, as anywidget would call it.
-DRIVE = """async ([source, state]) => {
-  const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  const { default: widget } = await import(url);
-  const listeners = {};
-  window.saved = [];
-  window.model = {
-    get: (name) => state[name],
-    set(name, value) {
-      state[name] = value;
-      for (const listener of listeners[`change:${name}`] ?? []) listener();
-    },
-    save_changes() { window.saved.push(structuredClone(state)); },
-    on: (event, f) => (listeners[event] ??= new Set()).add(f),
-    off: (event, f) => listeners[event].delete(f),
-  };
-  window.listening = () => Object.values(listeners).reduce((sum, set) => sum + set.size, 0);
-  const el = document.body.appendChild(document.createElement("div"));
-  window.stop = await widget.render({ model: window.model, el });
-}"""
-
-
-def drive(page: Page, name: str, widget: MaskOverlay | Frames) -> None:
-    page.goto("about:blank")
-    state = {key: getattr(widget, key) for key in ("_scene", "_sources", *widget._state)}
-    page.evaluate(DRIVE, [script(name), json.loads(json.dumps(state))])
-
-
 def test_anywidget_overlay_reads_and_writes_traits(desktop: Page) -> None:
     overlay = overlay_of(compare=OTHER)
-    drive(desktop, "overlay", overlay)
+    drive(desktop, overlay)
     desktop.evaluate("model.set('opacity', 0.2)")  # as if Python had set it
     assert near(canvas_pixels(desktop)[CAT], blend(overlay, CAT, 8, 0.2))
     assert desktop.get_by_label("Opacity").input_value() == "0.2"
@@ -361,7 +304,7 @@ def test_anywidget_overlay_reads_and_writes_traits(desktop: Page) -> None:
 
 
 def test_anywidget_frames_read_and_write_index(desktop: Page) -> None:
-    drive(desktop, "frames", Frames([PHOTO, 255 - PHOTO], ["plain", "negative"]))
+    drive(desktop, Frames([PHOTO, 255 - PHOTO], ["plain", "negative"]))
     desktop.evaluate("model.set('index', 1)")
     assert desktop.locator(".label").inner_text() == "negative"
     desktop.get_by_role("button", name="Previous frame").click()
