@@ -1,0 +1,3 @@
+"""Figures that answer to the hand: one idea each, one or two numbers to move, no kernel needed."""
+
+from segcore.display.explorers.paint_grid import PaintGrid as PaintGrid
