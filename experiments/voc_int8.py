@@ -16,11 +16,12 @@ from pathlib import Path
 
 import common
 import numpy as np
+import scores
 import voc_teacher
 import voc_train
 from numpy.typing import NDArray
 
-from segcore import metrics, shipped
+from segcore import shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.data import voc
@@ -101,16 +102,13 @@ def main() -> None:
         write_bytes(small.file, files[chosen.ship].read_bytes())
         write_bytes(whole.file, path.read_bytes())
         return
-    pairs = voc_train.apart(photos)
-    found = {
-        name: common.score(load(file), pairs) for name, file in {"float": path, **files}.items()
-    }
-    rows: common.Row = {}
-    for name, matrices in found.items():
-        difference = metrics.paired_bootstrap(matrices, found["float"])._asdict()
-        apart = {key: common.fraction(value) for key, value in difference.items()}
-        rows[name] = {**common.score_row(matrices), "difference": apart}
-        print(name, metrics.percent(metrics.summary(matrices)["miou"]), apart)
+    pairs, rows = voc_train.apart(photos), {}
+    reference = scores.score(load(path), pairs, f"held_float_{size}")
+    rows["float"] = scores.keep(reference, chosen)
+    for name, file in files.items():
+        found = scores.score(load(file), pairs, f"held_{name}_{size}")
+        rows[name] = scores.keep(found, chosen, reference)
+        print(name, rows[name]["miou"], rows[name]["difference"])
     recipe = {"steps": STEPS, **RECIPES[size].identity()}
     common.record(
         f"voc_int8_{size}", {"photos": CALIBRATING, "qat": recipe, "held": rows}, chosen, SEED

@@ -16,17 +16,18 @@ itself.
 
 from __future__ import annotations
 
+import argparse
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import common
 import numpy as np
+import scores
 import voc_teacher
 from numpy.typing import NDArray
 from PIL import Image
 
-from segcore import metrics
 from segcore._keras import keras
 from segcore.data import voc
 from segcore.data.augment import Augmentation, bilinear, draw, jitter, nearest
@@ -241,7 +242,7 @@ def main() -> None:
         "recipe": recipe.identity(),
         "views": {"scales": SCALES, "labels": LABELS, "rare": RARE},
         "history": history,
-        "held": judged_apart(path, size, photos, chosen.shared),
+        "held": judged_apart(path, size, photos, chosen),
     }
     common.record(f"voc_train_{size}", values, chosen, SEED)
 
@@ -257,18 +258,17 @@ def source(photos: voc_teacher.Pool) -> int:
     return zlib.crc32(photos.teacher[:, ::16, ::16].tobytes())
 
 
-def judged_apart(path: Path, size: int, photos: voc_teacher.Pool, shared: Path) -> common.Row:
-    """Scores of the student and of DeepLabV3 on the photos held apart, at native size."""
+def judged_apart(
+    path: Path, size: int, photos: voc_teacher.Pool, options: argparse.Namespace
+) -> common.Row:
+    """Scores of the student and of DeepLabV3 on the photos with masks held apart, native size."""
     v3 = deeplab.deeplab_v3(size)
-    checkpoint.load_weights(v3, shared / common.DEEPLAB_V3)
-    networks = {"student": load(path), "deeplab_v3": wrap(v3, "DeepLabV3", voc.CLASSES)}
+    checkpoint.load_weights(v3, options.shared / common.DEEPLAB_V3)
     pairs = apart(photos)
-    found = {name: common.score(network, pairs) for name, network in networks.items()}
-    difference = metrics.paired_bootstrap(found["student"], found["deeplab_v3"])._asdict()
-    return {
-        **{name: common.score_row(matrices) for name, matrices in found.items()},
-        "difference": {name: common.fraction(value) for name, value in difference.items()},
-    }
+    before = scores.score(wrap(v3, "DeepLabV3"), pairs, f"held_deeplabv3_{size}")
+    after = scores.score(load(path), pairs, f"held_student_{size}")
+    kept = scores.keep(before, options)
+    return {"deeplabv3": kept, "student": scores.keep(after, options, before)}
 
 
 if __name__ == "__main__":
