@@ -12,16 +12,24 @@ from segcore.export.affine import Affine
 LOWEST, HIGHEST = -128, 127  # int8
 
 
-def affine_for(low: float, high: float) -> Affine:
-    """The int8 map that covers `low` to `high`, widened to hold 0, with 0 met exactly.
+def limits(bits: int = 8) -> tuple[int, int]:
+    """The smallest and the largest signed integer of 2 to 8 bits; ValueError for others."""
+    if not 2 <= bits <= 8:
+        raise ValueError(f"bits is {bits}; wanted 2 to 8")
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def affine_for(low: float, high: float, bits: int = 8) -> Affine:
+    """The map to `bits`-bit integers that covers `low` to `high`, widened to hold 0, met exactly.
 
     Raises ValueError for an empty range. Jacob et al. 2018, section 2.1. Taught in chapter 8.
     """
+    lowest, highest = limits(bits)
     low, high = min(low, 0.0), max(high, 0.0)
     if not low < high:
         raise ValueError(f"the range {low} to {high} is empty; high must lie above low")
-    scale = (high - low) / (HIGHEST - LOWEST)
-    return Affine(scale, int(np.clip(round(LOWEST - low / scale), LOWEST, HIGHEST)))
+    scale = (high - low) / (highest - lowest)
+    return Affine(scale, int(np.clip(round(lowest - low / scale), lowest, highest)))
 
 
 def multiplier(real: float) -> tuple[int, int]:
