@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segcore.display.explorers import PaintGrid
+from segcore.display.explorers import DilationExplorer, PaintGrid
 from segcore.display.widget import Widget
 
 LABELS = np.array([
@@ -30,4 +30,8 @@ def paint_grid(title: str = "", alt: str = "") -> PaintGrid:
     return PaintGrid(LABELS, PREDICTIONS, NAMES, title=title, alt=alt)
 
 
-SAMPLES: dict[str, Callable[..., Widget]] = {"paint_grid": paint_grid}
+def dilation(title: str = "", alt: str = "") -> DilationExplorer:
+    return DilationExplorer(before=(491, 16), title=title, alt=alt)
+
+
+SAMPLES: dict[str, Callable[..., Widget]] = {"paint_grid": paint_grid, "dilation": dilation}
