@@ -61,7 +61,9 @@ def trained_rounded(size: int, path: Path, photos: voc_teacher.Pool) -> keras.Mo
     network = qat.quantise(model, qat.calibrate(model, batches))
     student = keras.Model(network.input, network.get_layer("logits").output, name=network.name)
     batch = voc_train.BATCH[size]
-    views = voc_train.Views(size, voc_train.source(photos), photos, voc_train.chances(photos))
+    views = voc_train.Views(
+        size, voc_train.source(photos), photos, voc_train.chances(photos), voc_train.SCALES[size]
+    )
     data = Batches((np.arange(STEPS * batch),), batch, SEED + 1, views)
     folder = voc_teacher.CACHE / f"qat_{size}"
     fit(student, data, RECIPES[size], folder=folder, resume=folder.exists())

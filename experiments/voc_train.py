@@ -49,7 +49,7 @@ RECIPES = {
     513: Recipe(5, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
 }
 BATCH = {257: 8, 513: 4}
-SCALES = (0.7, 1.6)
+SCALES = {257: (0.7, 1.6), 513: (0.85, 1.4)}
 layers = keras.layers
 Floats = NDArray[np.float32]
 
@@ -68,7 +68,7 @@ class Views:
     source: int
     pool: voc_teacher.Pool = field(repr=False)
     chances: NDArray[np.float64] | None = field(default=None, repr=False)
-    scales: tuple[float, float] = SCALES
+    scales: tuple[float, float] = (1.0, 1.0)
     labels: float = LABELS
 
     @property
@@ -224,7 +224,9 @@ def main() -> None:
     student = without_batch_norm(network)
     often = chances(photos)
     slots = np.arange(STEPS * BATCH[size])
-    data = Batches((slots,), BATCH[size], SEED, Views(size, source(photos), photos, often))
+    data = Batches(
+        (slots,), BATCH[size], SEED, Views(size, source(photos), photos, often, SCALES[size])
+    )
     held = np.flatnonzero(photos.held[len(photos.masks) :]) + len(photos.masks)
     judged = Batches((held,), 4, SEED, Views(size, source(photos), photos))
     out = voc_teacher.CACHE / f"student_{size}"
@@ -240,7 +242,7 @@ def main() -> None:
         "steps": STEPS,
         "batch": BATCH[size],
         "recipe": recipe.identity(),
-        "views": {"scales": SCALES, "labels": LABELS, "rare": RARE},
+        "views": {"scales": SCALES[size], "labels": LABELS, "rare": RARE},
         "history": history,
         "held": judged_apart(path, size, photos, chosen),
     }

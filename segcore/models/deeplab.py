@@ -14,6 +14,7 @@ from segcore.models.mobilenet import LOW_LEVEL, check_stride, mobilenet_v2
 layers = keras.layers
 
 LEAN_FILTERS = 224  # of the decoder's first convolution
+LIGHT_FILTERS = 128  # of both convolutions of the light decoder
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,12 @@ def deeplab_lean(
 def deeplab_light(
     size: int = 513, num_classes: int = NUM_CLASSES, batch_size: int | None = None
 ) -> keras.Model:
-    """DeepLabV3+ with a decoder of half the cost: images → logits, both `size`×`size`.
+    """DeepLabV3+ with a decoder of 128 channels: images → logits, both `size`×`size`.
 
     (B, size, size, 3) in [-1, 1] → (B, size, size, num_classes), float32; ValueError for a `size`
     that is not 16k+1. ASPP has no atrous branches. The decoder's first separable convolution treats
     encoder and low-level features apart before it adds them up: encoder features then need not be
-    upsampled first, which spares fifteen of sixteen positions. Its second one gives 128 channels.
+    upsampled first, which spares fifteen of sixteen positions.
     `surgery.deeplab_v3_as_light` makes its first weights.
     """
     images = image_input(size, 16, True, batch_size)
@@ -141,12 +142,12 @@ def deeplab_light(
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
     x = blocks.aspp(x, 256, dilation_rates=())
     x = blocks.depthwise(x, "decoder1_deep")
-    x = layers.Conv2D(256, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
+    x = layers.Conv2D(LIGHT_FILTERS, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
     x = blocks.upsample_aligned(x, 4, "encoder")
     low = blocks.depthwise(blocks.convolution(low, 48, "low_projection"), "decoder1_low")
-    low = layers.Conv2D(256, 1, name="decoder1_low_pointwise")(low)
+    low = layers.Conv2D(LIGHT_FILTERS, 1, name="decoder1_low_pointwise")(low)
     x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
-    x = blocks.separable_convolution(x, 128, "decoder2")
+    x = blocks.separable_convolution(x, LIGHT_FILTERS, "decoder2")
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
     x = blocks.upsample_aligned(x, 4, "logits", round_up=True)
     return keras.Model(images, x, name="deeplab_light")

@@ -45,9 +45,9 @@ def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float3
 def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float32]]:
     """DeepLabV3's arrays → arrays of a `deeplab_light` that starts as an exact copy of it.
 
-    `fresh` are the arrays of the new network, with 256 `filters` as V3 has. The decoder passes V3's
-    features on and ignores low-level ones. Its last convolution computes each of the C scores s and
-    -s, of which ReLU keeps one, and `logits` takes their difference: relu(s) - relu(-s) = s. The
+    `fresh` are the arrays of the new network. The decoder's first convolution computes each of the
+    C scores s and -s and ignores low-level features; its ReLU keeps one of the two, and `logits`
+    takes their difference, relu(s) - relu(-s) = s. What lies between passes everything on. The
     channels beyond 2C keep their fresh kernels, unheard at first.
     """
     light = {key: v3[key].copy() if key in v3 else value.copy() for key, value in fresh.items()}
@@ -55,13 +55,13 @@ def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float
     for name in ("decoder1_deep_depthwise", "decoder2_depthwise"):
         light[f"{name}/kernel"] = np.zeros_like(fresh[f"{name}/kernel"])
         light[f"{name}/kernel"][1, 1] = 1
+    for name in ("decoder1_deep_depthwise", "decoder2_depthwise", "decoder2_pointwise"):
         light |= _identity_norm(f"{name}_BN", fresh[f"{name}_BN/gamma"])
-    light["decoder1_deep_pointwise/kernel"][0, 0] = np.eye(len(scores))
+    first = light["decoder1_deep_pointwise/kernel"][0, 0]
+    first[:, :C], first[:, C : 2 * C] = scores, -scores
     for name in ("kernel", "bias"):
         light[f"decoder1_low_pointwise/{name}"][:] = 0
-    last = light["decoder2_pointwise/kernel"][0, 0]
-    last[:, :C], last[:, C : 2 * C] = scores, -scores
-    light |= _identity_norm("decoder2_pointwise_BN", fresh["decoder2_pointwise_BN/gamma"])
+    light["decoder2_pointwise/kernel"][0, 0] = np.eye(first.shape[1])
     light["logits/kernel"] = np.zeros_like(fresh["logits/kernel"])
     light["logits/kernel"][0, 0, :C], light["logits/kernel"][0, 0, C : 2 * C] = (
         np.eye(C),
