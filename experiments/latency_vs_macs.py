@@ -18,8 +18,8 @@ import common
 import numpy as np
 from tqdm import tqdm
 
+from segcore._files import quiet_stderr
 from segcore._keras import keras
-from segcore._stderr import quiet_stderr
 from segcore.export.interpreter import open_interpreter
 from segcore.inference.benchmark import Run
 from segcore.models import cost
@@ -83,7 +83,7 @@ def measure(side: int, channels: int) -> common.Row:
     """Counts and times of both kinds at one size."""
     kinds = {kind: layer(kind, side, channels) for kind in ("standard", "separable")}
     macs = {kind: cost.total(cost.layer_costs(model))[1] for kind, model in kinds.items()}
-    row: common.Row = {"macs": macs, "theory": round(cost.separable_ratio(channels), 4)}
+    row: common.Row = {"macs": macs, "theory": round(1 / channels + 1 / 9, 4)}
     for name, wrap in (("litert", interpreter_of), ("keras", keras_call)):
         ms = medians({kind: wrap(model) for kind, model in kinds.items()})
         row[name] = {"ms": ms, "ratio": round(ms["separable"] / ms["standard"], 4)}

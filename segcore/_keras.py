@@ -7,7 +7,7 @@ becomes 3 (nothing but what ends the process) unless it is set. No operation run
 
 import os
 
-from segcore._stderr import quiet_stderr
+from segcore._files import quiet_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet_stderr():

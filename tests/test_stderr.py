@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from segcore._stderr import quiet_stderr
+from segcore._files import quiet_stderr
 
 
 def where(descriptor=2):
@@ -53,6 +53,18 @@ def test_blocks_of_many_threads_end_as_one():
     again = os.dup(2)
     os.close(again)
     assert again == opened  # no descriptor leaks
+
+
+def test_without_a_free_descriptor_nothing_is_counted(monkeypatch):
+    """A block that could not open used to count, so that no later one silenced anything."""
+    before = where()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "devnull", "/nowhere/at/all")
+        with pytest.raises(OSError, match="nowhere"), quiet_stderr():
+            pass
+    with quiet_stderr():
+        assert where() != before
+    assert where() == before
 
 
 def test_eight_loads_at_once_leave_standard_error_alone():

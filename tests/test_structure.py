@@ -15,7 +15,7 @@ import pytest
 
 SEGCORE = Path(__file__).resolve().parents[1] / "segcore"
 # A package imports only from those before it; the helpers import from none but each other.
-HELPERS = {"_files", "_keras", "_stderr"}
+HELPERS = {"_errors", "_files", "_keras"}
 ORDER = ["data", "shipped", "metrics", "models", "training", "export", "quantisation", "inference",
          "display", "course", "cli"]  # fmt: skip
 LIGHT = ["data", "metrics", "inference", "display", "course.checks", "cli"]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore.course.checks import Exercise, array, number, recognise
-from segcore.models import cost
 
 Depthwise = Callable[[NDArray, NDArray], Any]
 
@@ -139,7 +138,7 @@ def _judge_eighth(answer: object) -> str | None:
         return "that is the fraction; the question is which N has it."
     if channels <= 0 or channels != int(channels):
         return f"{channels:g} channels cannot be built: a whole number above zero is wanted."
-    times = 1 / cost.separable_ratio(int(channels))
+    times = 1 / (1 / int(channels) + 1 / 9)
     if channels > 72:
         return f"{channels:.0f} channels are more than it takes: the work is already 1/{times:.2f}."
     return f"with {channels:.0f} channels the work is 1/{times:.2f}, more than an eighth."
