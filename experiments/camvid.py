@@ -78,7 +78,7 @@ def read(root: Path, names: tuple[str, ...], limit: int) -> Split:
     folders = [root / name / "masks" for name in names]
     masks = [path for folder in folders for path in sorted(folder.glob("*.png"))[:limit]]
     pairs = [(mask.parents[1] / "images" / f"{mask.stem}.jpg", mask) for mask in masks]
-    photos = dataset.load(pairs, SIZE, threads=8)
+    photos = dataset.read_photos(pairs, SIZE, threads=8)
     ids = np.stack([dataset.read_ids(path, NATIVE, NATIVE[1])[: NATIVE[0]] for path in masks])
     return Split(replace(photos, masks=with_void(photos.masks)), with_void(ids))
 

@@ -71,7 +71,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     chosen = options()
     train, val = (
-        dataset.load(voc.file_pairs(chosen.voc, split)[: chosen.limit], size, bad="skip")
+        dataset.read_photos(voc.file_pairs(chosen.voc, split)[: chosen.limit], size, bad="skip")
         for split, size in (("train", chosen.size), ("val", chosen.crop))
     )
     print(len(train), "photos to learn from,", len(val), "to judge by")

@@ -74,7 +74,7 @@ def pool(shared: Path) -> Pool:
     paths = {name: CACHE / f"{name}.npy" for name in names}
     if not all(path.exists() for path in paths.values()):
         CACHE.mkdir(parents=True, exist_ok=True)
-        photos = dataset.load(tqdm(pairs, desc="photos", unit="photo"), BOX)
+        photos = dataset.read_photos(tqdm(pairs, desc="photos", unit="photo"), BOX)
         for name in names:
             np.save(paths[name], getattr(photos, name))
     arrays = {name: np.load(path, mmap_mode="r") for name, path in paths.items()}

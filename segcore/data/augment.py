@@ -4,14 +4,13 @@ A `View` is a handful of numbers, drawn by NumPy from a seed; applying it is pla
 operation invents a class: masks are read at the nearest pixel, never blended.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore.data.images import PAD, neighbours
 from segcore.data.voc import VOID
 
@@ -40,11 +39,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         low, high = self.scale
-        if not 0 < low <= high:
-            raise ValueError(f"scale must be (low, high) with 0 < low <= high, not {self.scale}")
+        check("scale", self.scale, 0 < low <= high, "(low, high) with 0 < low <= high")
         for name in ("brightness", "contrast", "saturation", "corner"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be 0 to 1, not {getattr(self, name)}")
+            check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
 
     def __call__(
         self, rng: np.random.Generator, images: Bytes, masks: Bytes, contents: Floats
@@ -88,13 +85,10 @@ def draw(rng: np.random.Generator, content: Floats, how: Augmentation) -> View:
     offset = rng.uniform(0, 1, (B, 2)) * room
     offset[rng.uniform(size=B) < how.corner] = 0
     flip = rng.integers(0, 2, B) if how.flip else np.zeros(B)
-    jitters = [
-        middle + strength * rng.uniform(-1, 1, B)
-        for middle, strength in (
-            (0, how.brightness), (1, how.contrast), (1, how.saturation)
-        )
-    ]  # fmt: skip
-    fields = (scale, offset[:, 0], offset[:, 1], flip, *jitters)
+    brightness = how.brightness * rng.uniform(-1, 1, B)
+    contrast = 1 + how.contrast * rng.uniform(-1, 1, B)
+    saturation = 1 + how.saturation * rng.uniform(-1, 1, B)
+    fields = (scale, offset[:, 0], offset[:, 1], flip, brightness, contrast, saturation)
     return View(*(np.asarray(field, np.float32) for field in fields))
 
 

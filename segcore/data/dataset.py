@@ -1,7 +1,5 @@
 """A whole data set in memory: letterboxed bytes, decoded once, augmented anew at every step."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segcore._errors import check
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image
 
@@ -38,28 +37,28 @@ class Photos:
         return len(self.images)
 
 
-def load(pairs: Sequence[Pair], size: int, bad: str = "stop", threads: int = 4) -> Photos:
+def read_photos(pairs: Sequence[Pair], size: int, bad: str = "stop", threads: int = 4) -> Photos:
     """Reads (photo, mask or None) files, those with masks first, into `Photos` of side `size`.
 
     Masks hold class ids (palette or grey) and are brought to size by the nearest pixel. A file that
     cannot be read is named: with `bad` = "stop" in a ValueError, with "skip" in a warning.
     """
-    if bad not in ("stop", "skip"):
-        raise ValueError(f'bad must be "stop" or "skip", not {bad!r}')
-    if any(mask is not None for _, mask in pairs[_labelled(pairs) :]):
+    check("bad", bad, bad in ("stop", "skip"), '"stop" or "skip"')
+    labelled = [mask is not None for _, mask in pairs]
+    if labelled != sorted(labelled, reverse=True):
         raise ValueError("pairs must list the photos with masks first")
     with ThreadPoolExecutor(threads) as pool:
-        read = list(pool.map(partial(_read, size=size, bad=bad), pairs))
-    found = [(pair, item) for pair, item in zip(pairs, read, strict=True) if item is not None]
+        read = pool.map(partial(_read, size=size, bad=bad), pairs)
+        found = [photo for photo in read if photo is not None]
     if not found:
         raise ValueError("none of the photos could be read")
-    M = _labelled([pair for pair, _ in found])
-    masks = [item[2] for _, item in found[:M] if item[2] is not None]
+    names, images, contents, several = zip(*found, strict=True)
+    masks = [mask for mask in several if mask is not None]
     return Photos(
-        np.stack([item[0] for _, item in found]),
-        np.asarray([item[1] for _, item in found], np.float32),
-        np.stack(masks) if masks else np.zeros((0, size, size), np.uint8),
-        tuple(pair[0].name for pair, _ in found),
+        np.stack(images),
+        np.asarray(contents, np.float32),
+        np.array(masks, np.uint8).reshape(-1, size, size),
+        names,
     )
 
 
@@ -81,18 +80,17 @@ def read_ids(
     return ids
 
 
-def _labelled(pairs: Sequence[Pair]) -> int:
-    return next((i for i, (_, mask) in enumerate(pairs) if mask is None), len(pairs))
-
-
-def _read(pair: Pair, size: int, bad: str) -> tuple[Bytes, tuple[int, int], Bytes | None] | None:
+def _read(
+    pair: Pair, size: int, bad: str
+) -> tuple[str, Bytes, tuple[int, int], Bytes | None] | None:
     photo, mask = pair
     try:
         image = read_image(photo)
         box, content = letterbox(image, size)
-        return box, content, None if mask is None else read_ids(mask, content, size, image.shape)
+        ids = None if mask is None else read_ids(mask, content, size, image.shape)
     except (OSError, ValueError) as error:
         if bad == "stop":
             raise ValueError(f"{error}; or ask to skip what cannot be read") from None
         warnings.warn(f"left out: {error}", stacklevel=2)
         return None
+    return photo.name, box, content, ids

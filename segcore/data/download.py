@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from segcore._errors import naming
+
 NAME = "VOCtrainval_11-May-2012.tar"
 SIZE = 1_999_639_040  # bytes
 MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
@@ -155,9 +157,11 @@ def _receive(url: str, part: Path, size: int) -> None:
         if total != size or start not in (0, have):
             raise ValueError(f"offers byte {start:,} on of {total:,}, wanted {have:,} of {size:,}")
         bar = tqdm(total=size, initial=start, desc=NAME, unit="B", unit_scale=True)
-        with part.open("ab" if start else "wb") as file, bar:  # no Range there: start again
+        mode = "ab" if start else "wb"  # no Range there: start again
+        with part.open(mode, buffering=0) as file, bar:
             while chunk := response.read(min(_CHUNK, size - file.tell())):
-                file.write(chunk)
+                with naming(part):
+                    file.write(chunk)
                 bar.update(len(chunk))
     if _length(part) < size:
         raise ConnectionError(f"broke off after {_length(part):,} of {size:,} bytes")
@@ -180,19 +184,15 @@ def _unpack(tar: Path, home: Path) -> None:
     """Unpack the VOC2012 folder in `tar` to `home`, whole or not at all; ValueError if unsafe."""
     with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=tar.parent) as folder:
         try:
-            with tarfile.open(tar, "r:") as archive:
+            with tarfile.open(tar, "r:") as archive, naming(home):
                 for member in tqdm(archive, "unpacking", unit=" files", delay=2):
                     if not (member.isfile() or member.isdir()):
-                        raise ValueError(
-                            f"{tar}: {member.name} is a link or device; delete the tar"
-                        )
+                        raise ValueError(f"{tar}: {member.name} is no file; delete the tar")
                     archive.extract(member, folder, filter="data")
         except tarfile.TarError as error:
             raise ValueError(f"{tar}: cannot be unpacked ({error}); delete it") from error
         source = Path(folder, "VOCdevkit", "VOC2012")
         if not (source / "ImageSets" / "Segmentation").is_dir():
-            raise ValueError(
-                f"{tar}: holds no VOCdevkit/VOC2012 with segmentation lists; delete it"
-            )
+            raise ValueError(f"{tar}: holds no VOCdevkit/VOC2012 with its lists; delete it")
         home.parent.mkdir(exist_ok=True)
         source.replace(home)

@@ -3,11 +3,7 @@
 Nothing here knows a class name or a network.
 """
 
-from __future__ import annotations
-
-import struct
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+
+from segcore._errors import DAMAGE, check
 
 Pixels = NDArray[np.uint8]
 
@@ -26,19 +24,6 @@ STRIP = 1 << 18  # pixels or scores worked on at a time: all of a photo's at onc
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF") + (  # never EPS: it is a program
     ("AVIF",) if find_spec("PIL.AvifImagePlugin") else ()
 )
-_BROKEN = (  # what Pillow raises for damaged files, the second line for damaged EXIF and AVIF
-    OSError, SyntaxError, EOFError, ValueError, zlib.error, AssertionError,
-    TypeError, AttributeError, LookupError, ArithmeticError, struct.error, RuntimeError,
-)  # fmt: skip
-_AS_STORED: dict[int, Callable[[Pixels], Pixels]] = {  # EXIF orientation → how the file lies in it
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright),
-    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 class ImageError(ValueError):
@@ -54,10 +39,12 @@ def read_image(path: str | Path) -> Pixels:
     path = Path(path)
     image = open_image(path)
     with _damage_named(path):
-        orientation = image.getexif().get(ExifTags.Base.Orientation) or 1
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     W, H = image.size
-    pixels = np.empty((W, H, 3) if orientation in (5, 6, 7, 8) else (H, W, 3), np.uint8)
-    stored = _AS_STORED.get(orientation, lambda upright: upright)(pixels)
+    turned = orientation in (5, 6, 7, 8)
+    pixels = np.empty((W, H, 3) if turned else (H, W, 3), np.uint8)
+    down, across = (-1 if orientation in ways else 1 for ways in ((3, 4, 6, 7), (2, 3, 7, 8)))
+    stored = (pixels.swapaxes(0, 1) if turned else pixels)[::down, ::across]
     for rows in strips((H, W)):
         with _damage_named(path):
             part = _rgb(image.crop((0, rows.start, W, rows.stop)))
@@ -79,7 +66,11 @@ def open_image(path: str | Path) -> Image.Image:
     with path.open("rb") as file:
         with _damage_named(path):
             image = Image.open(file, formats=FORMATS)
-        _check_size(path, image)
+        W, H = image.size
+        if H * W > MAX_PIXELS:
+            raise ImageError(f"{path}: {W}×{H} pixels are too many; make the picture smaller")
+        if max(H, W) > 100 * min(H, W):
+            raise ImageError(f"{path}: {W}×{H} is a strip, not a photo; crop it")
         with _damage_named(path):
             image.load()
     return image
@@ -98,8 +89,8 @@ def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
     The longer side is scaled to `size`, the rest padded with grey 127, so shapes keep their
     proportions. Raises ValueError for a wrong shape or dtype. Taught in chapter 1.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
+    fits = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    check("image", image, fits, "(H, W, 3) uint8")
     H, W = image.shape[:2]
     scale = size / max(H, W)
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
@@ -125,7 +116,7 @@ def signed(pixels: Pixels) -> NDArray[np.float32]:
 def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int]) -> Pixels:
     """What a network said about a letterboxed photo → (H, W) uint8 class ids at the native `shape`.
 
-    `logits` (S, S, C) scores are enlarged bilinearly before the winner is taken, which keeps
+    `logits` (S, S, C) scores are upsampled bilinearly before the winner is taken, which keeps
     edges smooth; (S, S) class ids can only be repeated. `content` is what `letterbox` returned.
     """
     h, w = content
@@ -133,9 +124,8 @@ def unletterbox(logits: NDArray, content: tuple[int, int], shape: tuple[int, int
     if logits.ndim == 2:
         return logits.astype(np.uint8)[_nearest(h, H)[:, None], _nearest(w, W)[None]]
     mask = np.empty(shape, np.uint8)
-    height = max(STRIP // (W * logits.shape[2]), 1)
-    for strip in (slice(top, top + height) for top in range(0, H, height)):
-        mask[strip] = _resize_bilinear(logits[:h, :w], H, W, strip).argmax(-1)
+    for rows in strips((H, W * logits.shape[2])):
+        mask[rows] = _resize_bilinear(logits[:h, :w], H, W, rows).argmax(-1)
     return mask
 
 
@@ -207,17 +197,9 @@ def _damage_named(path: Path) -> Iterator[None]:
         raise ImageError(f"{path}: {_why_unreadable(path)}") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too many pixels; make the picture smaller") from error
-    except _BROKEN as error:
+    except DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise ImageError(f"{path}: damaged or cut short ({reason}); copy it again") from error
-
-
-def _check_size(path: Path, image: Image.Image) -> None:
-    W, H = image.size
-    if H * W > MAX_PIXELS:
-        raise ImageError(f"{path}: {W}×{H} pixels are too many; make the picture smaller")
-    if max(H, W) > 100 * min(H, W):
-        raise ImageError(f"{path}: {W}×{H} is a strip, not a photo; crop it")
 
 
 def _why_unreadable(path: Path) -> str:

@@ -5,11 +5,10 @@ reading them adds a few electrons more. The camera then turns them into bytes on
 chapter 10.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore.data.srgb import to_bytes, to_light
 
 FULL = 1500  # electrons of a white pixel in full light, about a phone's at ISO 400
@@ -27,10 +26,9 @@ def darken(
     1/light gives the old brightness back, noise and all. Without `noise` only brightness changes.
     Raises ValueError naming the argument. Taught in chapter 10.
     """
-    if not 0 < light <= 1 or not gain > 0:
-        raise ValueError(f"light is {light} and gain {gain}; wanted 0 < light <= 1 and gain > 0")
-    if image.dtype != np.uint8:
-        raise ValueError(f"image is {image.dtype}; wanted uint8")
+    check("light", light, 0 < light <= 1, "above 0 and at most 1")
+    check("gain", gain, gain > 0, "above 0")
+    check("image", image, image.dtype == np.uint8, "uint8")
     electrons = to_light(image, np.float32) * FULL * light
     if noise:
         rng = np.random.default_rng(seed)

@@ -1,7 +1,5 @@
 """The curve between bytes and light: IEC 61966-2-1, the sRGB that photos and screens speak."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 

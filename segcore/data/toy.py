@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from segcore._errors import check
 from segcore.data import voc
 from segcore.data.toy_shapes import SHAPES
 
@@ -26,11 +27,9 @@ def scene(index: int, size: int = 128, seed: int = 0) -> tuple[Pixels, Pixels]:
     `size` S is in pixels. The same three numbers always draw the same scene. Raises
     ValueError for a negative index or seed and for a size below 32. Taught in chapter 2.
     """
-    if index < 0 or seed < 0 or size < 32:
-        raise ValueError(
-            f"index {index}, seed {seed}, size {size}: wanted 0 or more for the first two, and "
-            "at least 32 pixels, below which shapes cannot be told apart"
-        )
+    check("index", index, index >= 0, "0 or more")
+    check("seed", seed, seed >= 0, "0 or more")
+    check("size", size, size >= 32, "at least 32 pixels, below which all shapes look alike")
     rng = np.random.default_rng([seed, index])
     canvas = Image.new("L", (2 * size, 2 * size))  # one code a region, at twice the size
     draw = ImageDraw.Draw(canvas)
@@ -50,8 +49,7 @@ def scenes(n: int, size: int = 128, seed: int = 0, start: int = 0) -> tuple[Pixe
 
     Raises ValueError as `scene` does, and for n below 1. Taught in chapter 2.
     """
-    if n < 1:
-        raise ValueError(f"n is {n}, wanted at least one scene")
+    check("n", n, n >= 1, "at least one scene")
     pairs = [scene(start + i, size, seed) for i in range(n)]
     return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
 

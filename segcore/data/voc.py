@@ -1,17 +1,19 @@
 """The Pascal VOC labels: 21 classes, their colours, and files that hold them.
 
-A mask is (H, W) uint8: class ids 0-20, and 255 (void) where the annotators drew the rim
-between things or could not tell. Everingham et al., "The Pascal Visual Object Classes
+A mask is (H, W) uint8: class ids 0-20, and 255 (void) on the boundary that the annotators drew
+between things, and where they could not tell. Everingham et al., "The Pascal Visual Object Classes
 Challenge" (2012 development kit). Taught in chapter 2.
 """
 
 import functools
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from segcore._errors import check
 from segcore._files import replacing
 from segcore.data.images import open_image
 
@@ -70,11 +72,8 @@ def decode(image: np.ndarray) -> np.ndarray:
     ValueError naming the first unknown colour, or the first alpha below 255, and where it
     stands. Taught in chapter 2.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
-        raise ValueError(
-            f"image is {image.dtype} {image.shape}, wanted uint8 (H, W, 3) or (H, W, 4): "
-            "pass the colours as 8-bit RGB or RGBA"
-        )
+    fits = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (3, 4)
+    check("image", image, fits, "uint8 (H, W, 3) or (H, W, 4), colours as 8-bit RGB or RGBA")
     height, width, channels = image.shape
     # Four bytes from the start of every pixel on; the fourth is masked off. Unaligned words
     # were 1.8 times as fast as shifting three strided channels together.
@@ -83,11 +82,14 @@ def decode(image: np.ndarray) -> np.ndarray:
     index = words.astype(np.intp)
     index &= 0xFFFFFF
     mask = _id_of_color().take(index, mode="clip")  # in range already: clip skips the check
-    unknown = mask == _UNKNOWN
     if channels == 4:
-        unknown |= image[..., 3] != 255
-    if unknown.any():
-        raise ValueError(_unknown_message(image, *_first(unknown)))
+        opaque = " is not opaque: a label has alpha 255; flatten the image or save it without alpha"
+        _refuse(image[..., 3] != 255, image, "colour", opaque)
+    colors = (
+        ": none of VOC's 21 classes, nor void. Save masks as PNG (JPEG changes colours) and resize "
+        "them by nearest neighbour (smoothing mixes colours)"
+    )
+    _refuse(mask == _UNKNOWN, image[..., :3], "unknown colour", colors)
     return mask
 
 
@@ -98,17 +100,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     in 8-bit grey whose values are ids. Raises FileNotFoundError or ValueError, each naming
     the file, what is wrong and what to do. Taught in chapter 2.
     """
-    image, bits = open_image(path), _png_bits(Path(path))
-    try:
-        if image.mode in ("RGB", "RGBA") and bits == 8:
-            return decode(np.asarray(image))
-        mask = _ids(image, bits)
-        if image.mode == "P":
-            _check_palette(image, np.flatnonzero(image.histogram()))
-        _check_mask(mask)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    return mask
+    return _read(path, _voc_ids)
 
 
 def read_ids(path: str | Path) -> np.ndarray:
@@ -116,11 +108,7 @@ def read_ids(path: str | Path) -> np.ndarray:
 
     Raises as `read_mask` does.
     """
-    image, bits = open_image(path), _png_bits(Path(path))
-    try:
-        return _ids(image, bits)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return _read(path, _ids)
 
 
 def write_mask(path: str | Path, mask: np.ndarray) -> None:
@@ -132,12 +120,9 @@ def write_mask(path: str | Path, mask: np.ndarray) -> None:
     """
     path = Path(path)
     _check_mask(mask)
-    if mask.size == 0:
-        raise ValueError(f"mask is {mask.shape}, wanted at least one pixel to write to {path}")
+    check("mask", mask, mask.size, f"of at least one pixel, to be written to {path}")
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path}: a mask is stored as .png, other formats may change its ids")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent}; make it first")
     with replacing(path) as file:
         picture(mask).save(file, "PNG")
 
@@ -180,11 +165,9 @@ def _names(listing: Path) -> list[str]:
         raise ValueError(f"{listing}: the list is empty; write one photo name a line")
     if outside := [name for name in names if not _is_plain(name)]:
         raise ValueError(f"{listing}: {outside[0][:60]} is no name of a photo; correct the line")
-    if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise ValueError(
-            f"{listing}: names {len(twice)} photos more than once (first: {twice[0]}), which would "
-            "count so often; take the repeated lines out"
-        )
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{listing}: names {name} {times} times; take the repeated lines out")
     return names
 
 
@@ -195,8 +178,6 @@ def _is_plain(name: str) -> bool:
 
 def _voc_home(root: Path) -> Path:
     """The VOC2012 folder at, in, or two below `root`; FileNotFoundError says what was sought."""
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; `segcore download voc` makes one")
     for home in (root, root / "VOC2012", root / "VOCdevkit" / "VOC2012"):
         if (home / "ImageSets" / "Segmentation").is_dir():
             return home
@@ -206,9 +187,27 @@ def _voc_home(root: Path) -> Path:
     )
 
 
+def _read(path: str | Path, ids: Callable[[Image.Image, int], np.ndarray]) -> np.ndarray:
+    """The `ids` of the image in a file and of its bits a sample; ValueErrors name the file."""
+    image, bits = open_image(path), _png_bits(Path(path))
+    try:
+        return ids(image, bits)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _voc_ids(image: Image.Image, bits: int) -> np.ndarray:
+    if image.mode in ("RGB", "RGBA") and bits == 8:
+        return decode(np.asarray(image))
+    mask = _ids(image, bits)
+    if image.mode == "P":
+        _check_palette(image, np.flatnonzero(image.histogram()))
+    _check_mask(mask)
+    return mask
+
+
 def _ids(image: Image.Image, bits: int) -> np.ndarray:
-    """The (H, W) uint8 numbers of a loaded `image` with `bits` a sample; ValueError for colours."""
-    if not (image.mode == "P" or (image.mode == "L" and bits == 8)):
+    if image.mode != "P" and (image.mode, bits) != ("L", 8):
         raise ValueError(
             f"an image of mode {image.mode} with {bits} bits a sample; wanted VOC's palette, or "
             "8-bit RGB, RGBA or grey ids: convert the mask to one of them"
@@ -225,9 +224,8 @@ def _png_bits(path: Path) -> int:
 
 def _check_palette(image: Image.Image, used: np.ndarray) -> None:
     """ValueError unless `image`'s palette has VOC's colours for the ids `used`, (N,) uint8."""
-    colors = np.zeros((256, 3), np.uint8)
-    flat = np.array(image.getpalette("RGB"), np.uint8)
-    colors.reshape(-1)[: flat.size] = flat
+    flat = [*(image.getpalette("RGB") or ()), *[0] * 768][:768]
+    colors = np.reshape(flat, (256, 3))
     wrong = used[(colors[used] != palette()[used]).any(axis=1)]
     if wrong.size:
         i = int(wrong[0])
@@ -240,33 +238,17 @@ def _check_palette(image: Image.Image, used: np.ndarray) -> None:
 
 def _check_mask(mask: np.ndarray) -> None:
     """ValueError unless `mask` is (H, W) uint8 with ids 0-20 and 255 only."""
-    if mask.dtype != np.uint8 or mask.ndim != 2:
-        raise ValueError(f"mask is {mask.dtype} {mask.shape}, wanted class ids as uint8 (H, W)")
+    fits = mask.dtype == np.uint8 and mask.ndim == 2
+    check("mask", mask, fits, "class ids as uint8 (H, W)")
     wrong = (mask >= NUM_CLASSES) & (mask != VOID)
+    rule = ": ids are 0-20, and 255 for void; map other classes to 0 or 255 first"
+    _refuse(wrong, mask, "unknown id", rule)
+
+
+def _refuse(wrong: np.ndarray, values: np.ndarray, what: str, why: str) -> None:
+    """ValueError naming the first True of `wrong` (H, W), and what `values` has there."""
     if wrong.any():
-        row, column = _first(wrong)
-        raise ValueError(
-            f"unknown id {mask[row, column]} at row {row}, column {column}: ids are 0-20, and "
-            "255 for void; map other classes to 0 or 255 first"
-        )
-
-
-def _first(wrong: np.ndarray) -> tuple[int, int]:
-    """Row and column of the first True of `wrong` (H, W)."""
-    row, column = divmod(int(wrong.argmax()), wrong.shape[1])
-    return row, column
-
-
-def _unknown_message(image: np.ndarray, row: int, column: int) -> str:
-    """What to tell about the pixel of `image` (H, W, 3 or 4) that is no label."""
-    color = tuple(image[row, column].tolist())
-    if len(color) == 4 and color[3] != 255:
-        return (
-            f"colour {color} at row {row}, column {column} is not opaque: a label has alpha 255; "
-            "flatten the image or save it without alpha"
-        )
-    return (
-        f"unknown colour {color[:3]} at row {row}, column {column}: none of VOC's 21 classes, "
-        "nor void. Save masks as PNG (JPEG changes colours) and resize them by nearest "
-        "neighbour (smoothing mixes colours)"
-    )
+        row, column = divmod(int(wrong.argmax()), wrong.shape[1])
+        found = values[row, column].tolist()
+        found = tuple(found) if isinstance(found, list) else found
+        raise ValueError(f"{what} {found} at row {row}, column {column}{why}")

@@ -24,7 +24,7 @@ def pairs(tmp_path):
 
 
 def test_photos_are_letterboxed_and_void_lies_beside_them(pairs):
-    found = dataset.load(pairs, 32)
+    found = dataset.read_photos(pairs, 32)
     assert found.images.shape == (3, 32, 32, 3) and found.images.dtype == np.uint8
     assert found.names == ("0.png", "1.png", "2.png") and len(found) == 3
     np.testing.assert_array_equal(found.contents, [[16, 32]] * 3)
@@ -37,7 +37,7 @@ def test_photos_are_letterboxed_and_void_lies_beside_them(pairs):
 
 
 def test_nearest_labels_invent_no_class(pairs):
-    masks = dataset.load(pairs, 27).masks
+    masks = dataset.read_photos(pairs, 27).masks
     assert set(np.unique(masks)) == {1, 2, 3, 4, 255}
 
 
@@ -53,9 +53,9 @@ def test_a_broken_photo_is_named_and_skipped_or_stopped_as_asked(pairs, kind):
     number, spoil = BROKEN[kind]
     spoil(pairs[number][0])
     with pytest.raises(ValueError, match=rf"{number}\.png.*; or ask to skip what cannot be read"):
-        dataset.load(pairs, 32)
+        dataset.read_photos(pairs, 32)
     with pytest.warns(UserWarning, match=rf"left out: .*{number}\.png"):
-        found = dataset.load(pairs, 32, bad="skip")
+        found = dataset.read_photos(pairs, 32, bad="skip")
     left = [name for name in ("0.png", "1.png", "2.png") if name[0] != str(number)]
     assert list(found.names) == left
     assert len(found.masks) == sum(name != "2.png" for name in left)
@@ -80,9 +80,9 @@ def shrink(path):
 def test_a_broken_mask_is_named_and_takes_its_photo_with_it(pairs, spoil, message):
     spoil(pairs[0][1])
     with pytest.raises(ValueError, match=rf"mask0\.png: .*{message}"):
-        dataset.load(pairs, 32)
+        dataset.read_photos(pairs, 32)
     with pytest.warns(UserWarning, match=r"left out: .*mask0\.png"):
-        assert dataset.load(pairs, 32, bad="skip").names == ("1.png", "2.png")
+        assert dataset.read_photos(pairs, 32, bad="skip").names == ("1.png", "2.png")
 
 
 def four_bits(path):
@@ -103,13 +103,13 @@ def four_bits(path):
 def test_ids_that_pillow_scales_are_refused(pairs):
     four_bits(pairs[0][1])
     with pytest.raises(ValueError, match=r"mask0\.png: .* mode L with 4 bits a sample"):
-        dataset.load(pairs, 32)
+        dataset.read_photos(pairs, 32)
 
 
-def test_what_load_refuses(pairs):
+def test_what_cannot_be_read_as_photos(pairs):
     with pytest.raises(ValueError, match='bad must be "stop" or "skip", not \'ignore\''):
-        dataset.load(pairs, 32, bad="ignore")
+        dataset.read_photos(pairs, 32, bad="ignore")
     with pytest.raises(ValueError, match="photos with masks first"):
-        dataset.load(pairs[::-1], 32)
+        dataset.read_photos(pairs[::-1], 32)
     with pytest.raises(ValueError, match="none of the photos could be read"):
-        dataset.load([], 32)
+        dataset.read_photos([], 32)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -236,7 +237,7 @@ def test_the_disk_is_measured_before_anything_is_fetched(server, tmp_path, monke
     [
         ("climbs", {**FILES, "../escaped.txt": b"x"}, {}, "cannot be unpacked"),
         ("climbs below", {**FILES, "VOCdevkit/../../escaped.txt": b"x"}, {}, "cannot be unpacked"),
-        ("links out", FILES, {"VOCdevkit/VOC2012/out": "/etc"}, "out is a link or device"),
+        ("links out", FILES, {"VOCdevkit/VOC2012/out": "/etc"}, "out is no file"),
         ("empty", {"readme.txt": b"x"}, {}, "holds no VOCdevkit/VOC2012"),
         ("no lists", {PHOTO: b"x"}, {}, "holds no VOCdevkit/VOC2012"),
     ],
@@ -260,14 +261,27 @@ def test_no_tar_at_all_is_said(server, tmp_path):
 
 def test_a_disk_that_fills_while_unpacking_keeps_the_tar_alone(server, tmp_path, monkeypatch):
     def full(*_, **__):
-        raise OSError(28, "No space left on device", PHOTO)
+        raise OSError(28, "No space left on device")  # as `write` raises it
 
     with monkeypatch.context() as patch:
         patch.setattr(tarfile.TarFile, "extract", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=r"No space left on device: .*VOC2012"):
             get(server, tmp_path, "good")
     assert [p.name for p in tmp_path.iterdir()] == [download.NAME]
     assert get(server, tmp_path, "good") and len(server.notes) == 1
+
+
+def test_a_disk_that_fills_while_downloading_is_named_and_what_came_is_kept(server, tmp_path):
+    """It used to be called standard output."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, before[1]))  # no file may grow beyond
+    try:
+        with pytest.raises(OSError, match=r"11-May-2012\.tar\.part"):
+            get(server, tmp_path, "good")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / f"{download.NAME}.part").read_bytes() == TAR[:HALF]
+    assert get(server, tmp_path, "good") and server.notes[-1]["range"] == f"bytes={HALF}-"
 
 
 def test_a_half_voc_folder_is_not_touched(server, tmp_path):

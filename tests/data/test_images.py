@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, features
 
+from segcore._errors import DAMAGE
 from segcore.data import dataset, images, voc
 from segcore.data.images import (
     PAD,
@@ -88,7 +89,7 @@ def test_damaged_exif_is_read_over_or_named(tmp_path, photo):
         lambda path: dataset.read_ids(path, (30, 40), 40),
     ],
 )
-@pytest.mark.parametrize("kind", images._BROKEN)
+@pytest.mark.parametrize("kind", DAMAGE)
 def test_whatever_pillow_raises_names_the_file(tmp_path, photo, monkeypatch, read, kind):
     def load(image):
         raise kind("odd")

@@ -46,10 +46,10 @@ def test_seed_decides():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"light": 0}, "light is 0"),
-        ({"light": 1.5}, "light is 1.5"),
-        ({"light": 0.5, "gain": 0}, "gain 0"),
-        ({"image": GREYS.astype(float), "light": 1}, "image is float64"),
+        ({"light": 0}, "light must be above 0 .* not 0"),
+        ({"light": 1.5}, "light must be .* not 1.5"),
+        ({"light": 0.5, "gain": 0}, "gain must be above 0, not 0"),
+        ({"image": GREYS.astype(float), "light": 1}, "image must be uint8, not float64"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, words):

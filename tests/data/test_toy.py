@@ -64,10 +64,10 @@ def test_the_rim_is_thin_and_grows_with_the_page(size, widths):
 def test_odd_sizes_work_and_small_or_negative_ones_are_refused():
     image, mask = toy.scene(0, size=129)
     assert image.shape == (129, 129, 3) and mask.shape == (129, 129)
-    for arguments in [(-1, 128, 0), (0, 31, 0), (0, 128, -2)]:
-        with pytest.raises(ValueError, match="at least 32 pixels"):
+    for arguments, said in [((-1, 128, 0), "index"), ((0, 31, 0), "size"), ((0, 128, -2), "seed")]:
+        with pytest.raises(ValueError, match=f"{said} must be .*, not (-1|31|-2)"):
             toy.scene(*arguments)
-    with pytest.raises(ValueError, match="n is 0"):
+    with pytest.raises(ValueError, match="n must be at least one scene, not 0"):
         toy.scenes(0)
 
 
