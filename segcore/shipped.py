@@ -1,7 +1,5 @@
 """The networks that ship with segcore: one table behind every command, default and test."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +56,16 @@ LEAN = Network(
     "the float network behind sharp, under Keras",
 )
 NETWORKS = {network.name: network for network in (PHONE, SHARP, FLOAT, LEAN)}
+
+
+def file_of(model: str | Path) -> Path:
+    """The file of the network called `model`, or that file itself; FileNotFoundError for none."""
+    known = NETWORKS.get(str(model))
+    path = known.file if known else Path(model)
+    if not path.exists():
+        names = ", ".join(NETWORKS)
+        raise FileNotFoundError(f"{path}: no such model file; check the spelling, or say {names}")
+    return path
 
 
 def int8_of(name: str, size: int) -> Network | None:

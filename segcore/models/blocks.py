@@ -3,11 +3,10 @@
 Every function takes a Keras tensor and returns one; layers are named so that weights load by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from segcore._errors import check
 from segcore._keras import keras
 
 layers = keras.layers
@@ -37,8 +36,8 @@ def normalise(
     The layers are called `name` and, as in `keras.applications.MobileNetV2`, `name` with _relu in
     place of _BN. ValueError for another activation.
     """
-    if activation not in ("relu", "relu6", None):
-        raise ValueError(f'activation must be "relu", "relu6" or None, not {activation!r}')
+    fine = activation in ("relu", "relu6", None)
+    check("activation", activation, fine, '"relu", "relu6" or None')
     x = layers.BatchNormalization(epsilon=BN_EPSILON, momentum=0.99, name=name)(x)
     if activation is None:
         return x
@@ -112,12 +111,9 @@ def aspp(x: keras.KerasTensor, filters: int, dilation_rates: Sequence[int]) -> k
     Atrous Convolution, section 3.3; separable as in Chen et al. 2018, fig. 2. Taught in chapter 5.
     """
     H, W = x.shape[1:3]
-    if max(dilation_rates, default=0) >= min(H, W):
-        raise ValueError(
-            f"dilation_rates {tuple(dilation_rates)} reach beyond a feature map of {H}×{W}: "
-            f"{min(H, W)} or more leaves only a kernel's centre weight inside; "
-            "use smaller rates or a larger input"
-        )
+    fine = max(dilation_rates, default=0) < min(H, W)
+    wanted = f"below {min(H, W)} in a feature map of {H}×{W}, or only centre weights lie inside"
+    check("dilation_rates", tuple(dilation_rates), fine, wanted)
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_mean")(x)
     pooled = convolution(pooled, filters, "aspp_pool")
     pooled = layers.UpSampling2D((H, W), interpolation="bilinear", name="aspp_spread")(pooled)

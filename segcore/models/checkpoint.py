@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore._files import replacing
+from segcore._errors import damage_named
+from segcore._files import read_arrays, replacing
 
 if TYPE_CHECKING:
     import keras
@@ -22,10 +21,6 @@ Arrays = Mapping[str, np.ndarray]
 
 META = "__meta__"  # the member of an .npz that holds its `Description`, as JSON
 MOST_BYTES = 2**30  # of arrays in one file; those of the course's networks take 20 MB
-BROKEN = (  # what zipfile, zlib and numpy raise for a damaged file
-    OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,8 @@ def read_weights(path: str | Path, size: int | None = None) -> dict[str, NDArray
     Raises FileNotFoundError, or ValueError naming the file when it is damaged, holds more than a
     gibibyte or a value that is not finite.
     """
-    arrays = {key: array.astype(np.float32) for key, array in _members(path).items()}
+    arrays = {k: v for k, v in read_arrays(path, most_bytes=MOST_BYTES).items() if k != META}
+    arrays = {key: array.astype(np.float32) for key, array in arrays.items()}
     for key, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: {key} holds values that are not finite; save or train anew")
@@ -106,24 +102,21 @@ def read_description(path: str | Path) -> Description:
 
     Raises FileNotFoundError, or ValueError naming the file when it is damaged.
     """
-    found = _members(path, META).get(META)
-    if found is None:
-        return Description()
-    try:
-        said = json.loads(str(found))
-        return _checked(Description(**said), said["class_names"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path}: its {META} is not a description ({error})") from error
+    for found in read_arrays(path, [META], MOST_BYTES).values():
+        with damage_named(path, f"its {META} is not a description"):
+            return _checked(json.loads(str(found)))
+    return Description()
 
 
-def _checked(said: Description, names: object) -> Description:
-    """A description from a file, with its list of `names`; TypeError for other kinds of fields."""
-    kinds = {"architecture": str, "encoder": str, "size": int, "num_classes": int}
-    fine = all(type(getattr(said, field)) is kind for field, kind in kinds.items())
-    fine &= isinstance(said.own_layers, dict)
-    if not fine or not isinstance(names, list) or not all(type(name) is str for name in names):
+def _checked(said: Mapping[str, Any]) -> Description:
+    """A description from a file; TypeError for fields of other kinds, KeyError without names."""
+    names = said["class_names"]
+    description = Description(**{**said, "class_names": tuple(names)})
+    kinds = {key: type(value) for key, value in vars(Description()).items()}
+    fine = isinstance(names, list) and all(type(name) is str for name in names)
+    if not fine or any(type(value) is not kinds[key] for key, value in vars(description).items()):
         raise TypeError(f"fields of other kinds: {said}")
-    return replace(said, class_names=tuple(names))
+    return description
 
 
 def for_size(arrays: Arrays, size: int, own_layers: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -141,10 +134,7 @@ def for_size(arrays: Arrays, size: int, own_layers: Mapping[str, int]) -> dict[s
 
 
 def save_weights(
-    model: keras.Model,
-    path: str | Path,
-    dtype: str = "float16",
-    class_names: Sequence[str] = (),
+    model: keras.Model, path: str | Path, dtype: str = "float16", class_names: Sequence[str] = ()
 ) -> None:
     """Writes every variable as `layer/variable` to a compressed .npz, all at once or not at all.
 
@@ -157,15 +147,12 @@ def save_weights(
 
 
 def write_weights(
-    arrays: Arrays,
-    path: str | Path,
-    dtype: str = "float16",
-    description: Description | None = None,
+    arrays: Arrays, path: str | Path, dtype: str = "float16", description: Description | None = None
 ) -> None:
     """Like `save_weights`, for arrays that are already in hand, and their `description`."""
     for key, array in arrays.items():
         if np.isnan(array).any():
-            raise ValueError(f"{key} holds values that are not numbers; these weights are spoilt")
+            raise ValueError(f"{key} holds values that are not numbers; these weights are corrupt")
         if np.abs(array).max(initial=0) > np.finfo(dtype).max:
             raise ValueError(f"{key} holds {np.abs(array).max():.3g}, too large for {dtype}")
     members: dict[str, Any] = {key: array.astype(dtype) for key, array in arrays.items()}
@@ -173,30 +160,6 @@ def write_weights(
         members[META] = np.array(json.dumps(asdict(description)))
     with replacing(path) as file:
         np.savez_compressed(file, **members)
-
-
-def _members(path: str | Path, only: str = "") -> dict[str, np.ndarray]:
-    """The arrays of an .npz as they are stored: all but `META`, or the one called `only`."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such weights file; check the spelling")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            wanted = [only] if only else [key for key in infos if key != META]
-            total = sum(infos[key].file_size for key in wanted if key in infos)
-            if total > MOST_BYTES:  # before a byte of it is unpacked
-                raise ValueError(f"{total / 2**30:.1f} GiB; at most 1 GiB is read")
-            return {key: _array(archive, infos[key]) for key in wanted if key in infos}
-    except BROKEN as error:
-        raise ValueError(f"{path}: not a readable .npz of weights ({error})") from error
-
-
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(info) as member:
-        array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
-        member.read()  # to the end, where the checksum is looked at
-    return array
 
 
 def _check_fit(name: str, arrays: Arrays, variables: Mapping[str, keras.Variable]) -> None:

@@ -4,8 +4,6 @@ Everything is read off the graph of a Keras model; no weights are touched and no
 stopwatch of `roofline`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isinf, prod
@@ -13,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.models.graph import inputs_by_layer
 
@@ -25,8 +24,8 @@ BYTES = 4  # a float32
 class LayerCost:
     """One layer of a graph at batch size 1.
 
-    `parameters` and `macs` (multiply-adds) are counts, `padded` how many of the latter fall on
-    zeros around the feature map, `bytes` what a float32 layer must read and write at least once.
+    `parameters` and `macs` (multiply-adds, those on padding included) are counts, `bytes` what a
+    float32 layer must read and write at least once.
     `receptive_field` is the width in pixels of the window that one feature depends on (inf for
     global pooling), `stride` the distance in pixels between the windows of neighbours (cumulative
     stride, or jump).
@@ -37,7 +36,6 @@ class LayerCost:
     shape: tuple[int, ...]
     parameters: int
     macs: int
-    padded: int
     bytes: int
     receptive_field: float
     stride: float
@@ -67,8 +65,7 @@ def layer_costs(model: keras.Model) -> list[LayerCost]:
     counted, and for a layer that is called twice. Araujo et al. 2019, Computing Receptive Fields.
     Taught in chapters 3 and 5.
     """
-    if None in model.input_shape[1:]:
-        raise ValueError(f"model input is {model.input_shape}; build it with a fixed size to count")
+    check("input", model.input_shape, None not in model.input_shape[1:], "of a fixed size")
     windows: dict[str, tuple[float, float]] = {}  # of each layer: receptive field, stride
     rows = []
     for name, inputs in inputs_by_layer(model).items():
@@ -83,12 +80,9 @@ def total(rows: Sequence[LayerCost]) -> tuple[int, int]:
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 
-def table(rows: Sequence[LayerCost], every: bool = False) -> str:
-    """`rows` as text with a total below; layers without multiply-adds only when `every`.
-
-    Taught in chapter 3.
-    """
-    chosen = [row for row in rows if every or row.macs]
+def table(rows: Sequence[LayerCost]) -> str:
+    """The `rows` that have multiply-adds as text, the total below. Taught in chapter 3."""
+    chosen = [row for row in rows if row.macs]
     width = max([len(row.name) for row in chosen] + [5])
     field = "receptive field"
     lines = [f"{'layer':{width}} {'output':>12} {'parameters':>10} {'multiply-adds':>13} {field}"]
@@ -109,21 +103,12 @@ def weights_inside_map(size: int, dilation: int, kernel: int = 3) -> float:
     convolution has become a 1×1. ValueError for a number below one. Chen et al. 2017, Rethinking
     Atrous Convolution, fig. 4. Taught in chapter 5.
     """
-    if min(size, dilation, kernel) < 1:
-        given = f"size {size}, dilation {dilation}, kernel {kernel}"
-        raise ValueError(f"{given}: each must be at least 1")
+    given = (size, dilation, kernel)
+    check("size, dilation, kernel", given, min(given) >= 1, "at least 1 each")
     offsets = (np.arange(kernel) - kernel // 2) * dilation
     positions = np.arange(size)[:, None] + offsets
     per_row = ((positions >= 0) & (positions < size)).sum(1).mean()
     return float(per_row**2)
-
-
-def separable_ratio(filters: int, kernel: int = 3) -> float:
-    """Cost of a depthwise separable convolution as a fraction of the standard one: 1/N + 1/k².
-
-    Howard et al. 2017, MobileNets, section 3.1. Taught in chapter 3.
-    """
-    return 1 / filters + 1 / kernel**2
 
 
 def roofline(seconds: float = 0.5) -> Roofline:
@@ -155,14 +140,12 @@ def _row(layer: keras.layers.Layer, receptive_field: float, stride: float) -> La
     shape = tuple(layer.output.shape[1:])
     parameters = sum(prod(weight.shape) for weight in layer.weights)
     read = sum(prod(tensor.shape[1:]) for tensor in keras.tree.flatten(layer.input))
-    macs = _macs(layer, shape)
     return LayerCost(
         name=layer.name,
         kind=type(layer).__name__,
         shape=shape,
         parameters=parameters,
-        macs=macs,
-        padded=macs - round(macs * _fraction_inside(layer)) if _is_convolution(layer) else 0,
+        macs=_macs(layer, shape),
         bytes=BYTES * (read + prod(shape) + parameters),
         receptive_field=receptive_field,
         stride=stride,
@@ -185,20 +168,6 @@ def _macs(layer: keras.layers.Layer, shape: tuple[int, ...]) -> int:
     if "Conv" in kind:
         raise ValueError(f"{layer.name} is a {kind}, which is not counted; write it as its parts")
     return 0
-
-
-def _fraction_inside(layer: keras.layers.Layer) -> float:
-    """The fraction of a convolution's weights that fall on its input rather than on padding."""
-    fraction = 1.0
-    for axis in (0, 1):
-        side, outputs = layer.input.shape[1 + axis], layer.output.shape[1 + axis]
-        kernel, dilation = layer.kernel_size[axis], layer.dilation_rate[axis]
-        stride, extent = layer.strides[axis], (kernel - 1) * dilation + 1
-        padding = max((outputs - 1) * stride + extent - side, 0) if layer.padding == "same" else 0
-        positions = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation
-        positions -= padding // 2
-        fraction *= float(((positions >= 0) & (positions < side)).mean())
-    return fraction
 
 
 def _window(layer: keras.layers.Layer, before: list[tuple[float, float]]) -> tuple[float, float]:

@@ -1,15 +1,14 @@
 """DeepLabV3, DeepLabV3+ and its lean variant on MobileNetV2."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.data.voc import NUM_CLASSES
 from segcore.models import blocks
-from segcore.models.mobilenet import LOW_LEVEL, check_stride, mobilenet_v2
+from segcore.models.mobilenet import LOW_LEVEL, mobilenet_v2
 
 layers = keras.layers
 
@@ -52,8 +51,7 @@ def deeplab_v3(
     and for a `size` that is not 16k+1 (`aligned`), 16k or 16k+1 (not `aligned`).
     Chen et al. 2017, Rethinking Atrous Convolution, section 3.3. Taught in chapter 6.
     """
-    if prod(upsampling) != 16:
-        raise ValueError(f"upsampling {tuple(upsampling)} must multiply to the output stride 16")
+    check("upsampling", upsampling, prod(upsampling) == 16, "factors of the output stride 16")
     images = image_input(size, 16, aligned, None)
     x = blocks.aspp(mobilenet_v2(images), filters, dilation_rates=())
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
@@ -84,12 +82,15 @@ def deeplab_v3_plus(
     images = image_input(size, config.output_stride, config.aligned, batch_size)
     x = mobilenet_v2(images, config.output_stride, config.width)
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
-    rates = config.dilation_rates or dilation_rates(size, config.output_stride)
-    x = blocks.aspp(x, filters, rates)
+    dilations = config.dilation_rates or dilation_rates(size, config.output_stride)
+    x = blocks.aspp(x, filters, dilations)
     stride = config.output_stride
     if config.decoder:
         x = _upsample(x, stride // 4, low.shape[1], "encoder", config.aligned)
-        x = _decode(x, low, filters)
+        low = blocks.convolution(low, 48, "low_projection")
+        x = layers.Concatenate(name="decoder_concat")([x, low])
+        x = blocks.separable_convolution(x, filters, "decoder1")
+        x = blocks.separable_convolution(x, filters, "decoder2")
         stride = 4
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
     x = _upsample(x, stride, size, "logits", config.aligned, round_up=True)
@@ -154,10 +155,10 @@ def deeplab_light(
 
 
 def dilation_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
-    """Rates of the three atrous branches: 6, 12, 18 at 513 and stride 16; they scale with the map.
+    """Those of the three atrous branches: 6, 12, 18 at 513 and stride 16; smaller for less.
 
-    At larger rates than these a small feature map would leave only the kernels' centre weights
-    inside. Taught in chapter 5.
+    At larger ones a small feature map would leave only the kernels' centre weights inside. Taught
+    in chapter 5.
     """
     unit = max(round(6 * size / 513 * 16 / output_stride), 1)
     longest = max((size - 1) // output_stride, 1)  # from the first feature to the last
@@ -173,14 +174,6 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     """
     inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
     return keras.Model(network.input, inside), keras.Model(inside, network.output)
-
-
-def _decode(x: keras.KerasTensor, low: keras.KerasTensor, filters: int) -> keras.KerasTensor:
-    """The decoder: 48 channels of low-level features join, two separable convolutions mix."""
-    low = blocks.convolution(low, 48, "low_projection")
-    x = layers.Concatenate(name="decoder_concat")([x, low])
-    x = blocks.separable_convolution(x, filters, "decoder1")
-    return blocks.separable_convolution(x, filters, "decoder2")
 
 
 def _upsample(
@@ -199,16 +192,11 @@ def image_input(
 
     ValueError for a `size` that its strides do not divide: 16k+1 when `aligned`, else 16k or 16k+1.
     """
-    check_stride(output_stride)
-    least = 2 * output_stride + 1
-    if aligned and (size % output_stride != 1 or size < least):
-        fits = max(size - 1, 2 * output_stride) // output_stride * output_stride + 1
-        raise ValueError(
-            f"size must be {output_stride}k+1 to stay aligned, at least {least}, not {size}; "
-            f"try {fits}"
-        )
-    if not aligned and (size < least - 1 or size % output_stride > 1):
-        raise ValueError(
-            f"size must be {output_stride}k or {output_stride}k+1, at least {least - 1}, not {size}"
-        )
+    check("output_stride", output_stride, output_stride in (8, 16, 32), "8, 16 or 32")
+    form, least = f"{output_stride}k or {output_stride}k+1", 2 * output_stride
+    if aligned:
+        form, least = f"{output_stride}k+1 to stay aligned", least + 1
+    fits = size >= least and size % output_stride in ((1,) if aligned else (0, 1))
+    near = max(size - 1, 2 * output_stride) // output_stride * output_stride + 1
+    check("size", size, fits, f"{form}, at least {least}, such as {near}")
     return keras.Input((size, size, 3), batch_size=batch_size, name="image")

@@ -1,7 +1,5 @@
 """The graph of a Keras functional model, by the names of its layers."""
 
-from __future__ import annotations
-
 from segcore._keras import keras
 
 
@@ -20,9 +18,7 @@ def inputs_by_layer(model: keras.Model) -> dict[str, list[str]]:
         tensors = keras.tree.flatten(layer.input)
         outside = [tensor.name for tensor in tensors if id(tensor) not in made_by]
         if outside:
-            raise ValueError(
-                f"{layer.name}: its input {outside[0]} comes from outside {model.name}"
-            )
+            raise ValueError(f"{layer.name}: its input {outside[0]} is not from {model.name}")
         found[layer.name] = [made_by[id(tensor)] for tensor in tensors]
     return found
 

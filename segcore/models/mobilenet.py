@@ -1,7 +1,6 @@
 """MobileNetV2 from the table of its authors."""
 
-from __future__ import annotations
-
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.models import blocks
 
@@ -32,7 +31,7 @@ def mobilenet_v2(
     ValueError for another `output_stride` or a `width` of 0 or less. Sandler et al. 2018, Table 2.
     Taught in chapters 4 and 5.
     """
-    check_stride(output_stride)
+    check("output_stride", output_stride, output_stride in (8, 16, 32), "8, 16 or 32")
     filters = scale_channels(32, width)
     x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name="Conv1")(x)
     x = blocks.normalise(x, "bn_Conv1", "relu6")
@@ -74,13 +73,6 @@ def scale_channels(channels: int, width: float) -> int:
     The rounding of the authors' code, which the published parameter counts rest on. ValueError
     for a `width` of 0 or less. Taught in chapter 4.
     """
-    if width <= 0:
-        raise ValueError(f"width must be positive, not {width}")
+    check("width", width, width > 0, "positive")
     scaled = max(8, int(channels * width + 4) // 8 * 8)
     return scaled + 8 if scaled < 0.9 * channels * width else scaled
-
-
-def check_stride(output_stride: int) -> None:
-    """ValueError unless `output_stride` is 8, 16 or 32."""
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride must be 8, 16 or 32, not {output_stride}")

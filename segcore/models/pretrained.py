@@ -1,11 +1,10 @@
 """The shipped networks as Keras models, and others whose .npz says what they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
 from segcore import shipped
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.models import deeplab
 from segcore.models.checkpoint import load_weights, read_description
@@ -28,27 +27,18 @@ def load(
     `float`; batch norm and depthwise kernels are each size's own. Set `batch_size` to export.
     Raises FileNotFoundError, or ValueError naming what does not fit.
     """
-    path = _path(weights)
+    path = shipped.file_of(weights)
     said = read_description(path)
     if said.architecture not in BUILDERS:
         wanted = ", ".join(BUILDERS)
         raise ValueError(f"{path}: holds weights of {said.architecture!r}; wanted {wanted}")
     size = said.size if size is None else size
-    if size > MOST_PIXELS:
-        raise ValueError(
-            f"size must be at most {MOST_PIXELS}, not {size}: it would fill the memory"
-        )
-    build = BUILDERS[said.architecture]
-    model = build(size, said.num_classes, batch_size=batch_size)
+    check("size", size, size <= MOST_PIXELS, f"at most {MOST_PIXELS}, for memory's sake")
+    model = BUILDERS[said.architecture](size, said.num_classes, batch_size=batch_size)
     load_weights(model, path)
     return model
 
 
 def class_names(weights: str | Path = "float") -> tuple[str, ...]:
     """The class names that travel with `weights`, () where nobody gave any. See `load`."""
-    return read_description(_path(weights)).class_names
-
-
-def _path(weights: str | Path) -> Path:
-    known = shipped.NETWORKS.get(str(weights))
-    return known.file if known else Path(weights)
+    return read_description(shipped.file_of(weights)).class_names

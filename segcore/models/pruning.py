@@ -1,13 +1,12 @@
 """Channel pruning without training: the channels that stay are refitted to replace the others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore.models.checkpoint import Arrays
 
 RIDGE = 1e-4  # of the mean variance; channels that always agree have no one best answer
@@ -21,7 +20,7 @@ class Moments:
     covariance: NDArray[np.float64]
 
     @classmethod
-    def of(cls, batches: Iterable[NDArray]) -> Moments:
+    def of(cls, batches: Iterable[NDArray]) -> "Moments":
         """Those of activations (..., C) over all positions of all `batches`; ValueError if none."""
         count, total, squares = 0, np.zeros(()), np.zeros(())
         for batch in batches:
@@ -43,8 +42,7 @@ def optimal_brain_surgeon(
     for a `keep` that is not 1..C, and for moments in which no channel varies. Hassibi & Stork 1993,
     Optimal Brain Surgeon, applied to channels. `segcore.models.surgery` uses it.
     """
-    if not 0 < keep <= len(kernel):
-        raise ValueError(f"keep must be between 1 and {len(kernel)}, not {keep}")
+    check("keep", keep, 0 < keep <= len(kernel), f"between 1 and {len(kernel)}")
     weights, removed = kernel.astype(np.float64), np.zeros(len(kernel), bool)
     inverse = np.linalg.inv(_ridged(moments.covariance))
     for _ in range(len(kernel) - keep):

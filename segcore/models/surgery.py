@@ -1,7 +1,5 @@
 """Weights of one network carried into another: DeepLabV3 into V3+, V3+ into its lean variant."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

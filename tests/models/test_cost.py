@@ -17,24 +17,7 @@ def test_published_counts_of_mobilenet_v2():
 def test_counts_of_deeplab_v3_plus():
     rows = cost.layer_costs(deeplab.deeplab_v3_plus(257))
     assert cost.total(rows) == (2_764_357, 1_528_120_112)
-    features = [row.macs - row.padded for row in rows if row.name != "logits"]
-    assert sum(features) == pytest.approx(1.50e9, rel=0.002)  # without scores and padding
-    assert sum(features) < cost.total(rows[:-3])[1] < 1.51e9  # without the scores alone
-
-
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("rate", [1, 3])
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_padded_macs_equal_a_loop_over_cells_and_taps(stride, rate, padding):
-    if stride > 1 and rate > 1:
-        stride = 1  # Keras knows no such kernel
-    x = keras.Input((9, 12, 4))
-    layer = keras.layers.Conv2D(5, 3, stride, padding, dilation_rate=rate, use_bias=False)
-    model = keras.Model(x, layer(x))
-    layer.set_weights([np.ones((3, 3, 4, 5), "float32")])
-    seen = np.asarray(model(np.ones((1, 9, 12, 4), "float32"))).sum()  # one for each tap inside
-    row = cost.layer_costs(model)[-1]
-    assert row.macs - row.padded == pytest.approx(seen, rel=1e-4)  # Winograd's sums are not whole
+    assert cost.total(rows[:-3])[1] < 1.51e9  # without the scores
 
 
 def test_macs_equal_the_loop_that_counts_them():
@@ -133,15 +116,6 @@ def test_weights_inside_map(cells, rate, published):
     assert round(by_loop, 1) == published
 
 
-def test_separable_ratio_equals_the_counted_one():
-    x = keras.Input((16, 16, 32))
-    standard = keras.Model(x, keras.layers.Conv2D(48, 3, padding="same")(x))
-    y = keras.layers.DepthwiseConv2D(3, padding="same")(x)
-    separable = keras.Model(x, keras.layers.Conv2D(48, 1)(y))
-    (_, dear), (_, cheap) = (cost.total(cost.layer_costs(m)) for m in (standard, separable))
-    assert cheap / dear == pytest.approx(cost.separable_ratio(48))
-
-
 def test_table_ends_with_the_total():
     text = cost.table(cost.layer_costs(deeplab.deeplab_v3_plus(65)))
     assert "decoder1_depthwise" in text and "all" in text
@@ -151,12 +125,8 @@ def test_table_ends_with_the_total():
 def test_roofline_bounds_a_layer_by_the_slower_of_two():
     machine = cost.Roofline(macs_per_second=100.0, bytes_per_second=10.0)
     rows = [
-        cost.LayerCost(
-            "a", "Conv2D", (1,), 0, macs=1000, padded=0, bytes=10, receptive_field=1, stride=1
-        ),
-        cost.LayerCost(
-            "b", "Conv2D", (1,), 0, macs=10, padded=0, bytes=1000, receptive_field=1, stride=1
-        ),
+        cost.LayerCost("a", "Conv2D", (1,), 0, macs=1000, bytes=10, receptive_field=1, stride=1),
+        cost.LayerCost("b", "Conv2D", (1,), 0, macs=10, bytes=1000, receptive_field=1, stride=1),
     ]
     assert machine.ridge == 10
     assert [machine.seconds(row) for row in rows] == [10, 100]
@@ -168,7 +138,7 @@ def test_refuses_what_it_cannot_count():
     images = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="fixed size"):
         cost.layer_costs(keras.Model(images, keras.layers.Conv2D(3, 1)(images)))
-    with pytest.raises(ValueError, match="dilation 0"):
+    with pytest.raises(ValueError, match=r"size, dilation, kernel must be .* not \(17, 0, 3\)"):
         cost.weights_inside_map(17, 0)
 
 
