@@ -1,14 +1,13 @@
 """What batch norm remembers: measured anew, or left alone while the rest trains."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 
+from numpy.typing import NDArray
+
+from segcore._errors import check
 from segcore._keras import keras
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def re_estimate(model: keras.Model, batches: Iterable[NDArray[Any]]) -> None:
@@ -19,17 +18,16 @@ def re_estimate(model: keras.Model, batches: Iterable[NDArray[Any]]) -> None:
     Raises ValueError when there is no batch. Taught in chapter 9.
     """
     norms, count = layers_of(model), 0
-    before = [norm.momentum for norm in norms]
+    before = [(norm.momentum, norm.trainable) for norm in norms]
     try:
         for count, images in enumerate(batches, start=1):
-            for norm in norms:
-                norm.momentum = 1 - 1 / count  # the mean over all batches so far
+            for norm in norms:  # momentum for the mean over all batches so far, even if frozen
+                norm.momentum, norm.trainable = 1 - 1 / count, True
             model(images, training=True)
     finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
-    if not count:
-        raise ValueError("batches is empty; statistics need at least one")
+        for norm, kept in zip(norms, before, strict=True):
+            norm.momentum, norm.trainable = kept
+    check("batches", count, count, "at least one")
 
 
 def freeze(model: keras.Model) -> None:
@@ -39,5 +37,6 @@ def freeze(model: keras.Model) -> None:
 
 
 def layers_of(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The batch-norm layers of `model`, in its order."""
-    return [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    """The batch-norm layers of `model` and of models inside it, in its order."""
+    found = [layers_of(x) if isinstance(x, keras.Model) else [x] for x in model.layers]
+    return [x for x in chain(*found) if isinstance(x, keras.layers.BatchNormalization)]

@@ -1,11 +1,10 @@
 """Training data for Keras' `fit`: each batch is a function of (seed, epoch, index) alone."""
 
-from __future__ import annotations
-
+import copy
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,28 +33,36 @@ class Batches(keras.utils.PyDataset):
         if len(set(lengths)) != 1 or not 1 <= size <= lengths[0]:
             raise ValueError(f"arrays of lengths {lengths} do not make batches of {size}")
         self.arrays, self.size, self.seed, self.change = tuple(arrays), size, seed, change
-        self.epoch = 0
+        self.epoch, self.shuffle = 0, True
+
+    def in_order(self) -> Self:
+        """The same items in their order, all of them, so that the last batch may be smaller."""
+        ordered = copy.copy(self)
+        ordered.shuffle = False
+        return ordered
 
     def __len__(self) -> int:
-        return len(self.arrays[0]) // self.size
+        rest = 0 if self.shuffle else self.size - 1
+        return (len(self.arrays[0]) + rest) // self.size
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.arrays[0]))
+        order = np.arange(len(self.arrays[0]))
+        if self.shuffle:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(order)
         chosen = order[index * self.size : (index + 1) * self.size]
         parts = [array[chosen] for array in self.arrays]
         if self.change is None:
-            inputs, targets = parts
-            return inputs, targets
+            return parts[0], parts[1]
         return self.change(np.random.default_rng((self.seed, self.epoch, index)), *parts)
 
     def identity(self) -> dict[str, Any]:
         """What makes these batches these and no others, for JSON: two runs on equal data agree."""
-        change = getattr(
-            self.change, "__qualname__", re.sub(" at 0x[0-9a-f]+", "", repr(self.change))
-        )
-        arrays = [[list(a.shape), str(a.dtype), _checksum(a)] for a in self.arrays]
+        change = re.sub(" at 0x[0-9a-f]+", "", repr(self.change))
+        arrays = fingerprint(self.arrays)
         return {"arrays": arrays, "size": self.size, "seed": self.seed, "change": change}
 
 
-def _checksum(array: NDArray[Any]) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
+def fingerprint(arrays: Any) -> list[Any]:
+    """Shape, dtype and checksum of every array in nested tuples, for JSON."""
+    flat = [np.ascontiguousarray(array) for array in keras.tree.flatten(arrays)]
+    return [[list(a.shape), str(a.dtype), zlib.crc32(a.view(np.uint8).data)] for a in flat]

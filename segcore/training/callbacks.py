@@ -1,7 +1,5 @@
 """What happens around Keras' steps: which epoch it is, averages, saving, refusing NaN, progress."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -93,7 +91,5 @@ class Progress(keras.callbacks.Callback):
         self._show(logs)
 
     def _show(self, logs: Any) -> None:
-        shown = {
-            key: f"{float(logs[key]):.3f}" for key in ("loss", "miou", "val_miou") if key in logs
-        }
+        shown = {key: logs[key] for key in ("loss", "miou", "val_miou") if key in logs}
         self.bar.set_postfix(shown, refresh=False)

@@ -5,22 +5,20 @@ under jax after `keras.distribution.set_distribution(keras.distribution.DataPara
 chapter 7.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, fields
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.models import checkpoint
 from segcore.training import batch_norm, callbacks, optimizers, run_folder
-from segcore.training.batches import Batches
+from segcore.training.batches import Batches, fingerprint
 from segcore.training.losses import CrossEntropyAndDice
 from segcore.training.metrics import MeanIoU, PixelAccuracy
 
@@ -48,18 +46,15 @@ class Recipe:
     loss: keras.losses.Loss = field(default_factory=CrossEntropyAndDice)
 
     def __post_init__(self) -> None:
-        if self.optimizer not in optimizers.OPTIMIZERS:
-            names = ", ".join(optimizers.OPTIMIZERS)
-            raise ValueError(f"optimizer must be one of {names}, not {self.optimizer!r}")
-        if self.epochs < 1 or self.clip < 0 or not 0 <= self.average < 1:
-            raise ValueError(
-                f"epochs {self.epochs} must be 1 or more, clip {self.clip} 0 or more, "
-                f"average {self.average} at least 0 and below 1"
-            )
+        known = optimizers.OPTIMIZERS
+        check("optimizer", self.optimizer, self.optimizer in known, f"one of {', '.join(known)}")
+        check("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        check("clip", self.clip, self.clip >= 0, "0 or more")
+        check("average", self.average, 0 <= self.average < 1, "at least 0 and below 1")
 
     def compiled_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """A new optimizer for epochs of `steps` steps."""
-        rate = optimizers.polynomial_decay(self.learning_rate, self.epochs * steps, self.warmup)
+        schedule = optimizers.PolynomialDecay(self.learning_rate, self.epochs * steps, self.warmup)
         options: dict[str, Any] = {
             "encoder_rate": self.encoder_rate,
             "kernel_l2": self.kernel_l2,
@@ -68,16 +63,15 @@ class Recipe:
             "ema_momentum": self.average,
         }
         if self.optimizer == "adam":
-            return optimizers.PerLayerAdam(rate, **options)
+            return optimizers.PerLayerAdam(schedule, **options)
         if self.optimizer == "sgd":
-            return optimizers.PerLayerSGD(rate, momentum=0.9, **options)
-        return optimizers.PerLayerAdaBound(rate, final_lr=100 * self.learning_rate, **options)
+            return optimizers.PerLayerSGD(schedule, momentum=0.9, **options)
+        return optimizers.PerLayerAdaBound(schedule, final_lr=100 * self.learning_rate, **options)
 
     def identity(self) -> dict[str, Any]:
         """All fields, for JSON."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         loss = {"class": type(self.loss).__name__, **self.loss.get_config()}
-        return values | {"loss": loss}
+        return vars(self) | {"loss": loss}
 
 
 def fit(
@@ -85,61 +79,57 @@ def fit(
     data: Batches,
     recipe: Recipe,
     *,
-    validation: Any = None,
+    validation: tuple[Any, Any] | Batches | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
 ) -> dict[str, list[float]]:
     """Trains `model` → its history, a list for each of loss, accuracy, miou, val_loss, ...
 
-    `validation`, (inputs, targets) or batches, is scored after every epoch. A progress bar shows
-    losses, scores and the time left. `folder` gets what `run_folder` describes; with `resume` a run
-    that was killed goes on there, to the same weights as if it never had been, and a finished one
-    is read back. In the end the model holds the weights that count.
+    `validation`, (inputs, targets) or `Batches`, is scored whole after every epoch. A progress bar
+    shows losses, scores and the time left. `folder` gets what `run_folder` describes; with `resume`
+    a run that was killed goes on there, to the same weights as if it never had been, and a finished
+    one is read back. In the end the model holds the weights that count.
     Raises Diverged; FileExistsError where a run would be overwritten; ValueError naming what
     differs from the run that is resumed; OSError when the disk is full. What was saved before stays
     as it was.
     """
     place = Path(folder) if folder is not None else None
+    if isinstance(validation, Batches):
+        validation = validation.in_order()
     _compile(model, data, recipe)
-    first = _begin(model, data, recipe, place, resume) if place else 0
-    total, steps = recipe.epochs * len(data), len(data)
-    with (
-        tqdm(total=total, initial=first * steps, unit="step", disable=None) as bar,
-        _table(place) as table,
-    ):
-        average = [callbacks.Average()] if recipe.average else []
-        found = model.fit(
-            data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
-            validation_data=validation, validation_batch_size=data.size,
-            callbacks=[callbacks.Epochs(data), *average, keras.callbacks.TerminateOnNaN(), *table,
-                       callbacks.Keep(place), callbacks.Progress(bar)],
-        )  # fmt: skip
+    first = 0
+    if place:
+        first = _begin(model, place, _identity(model, data, recipe, validation), resume)
+    total, done = recipe.epochs * len(data), first * len(data)
+    average = [callbacks.Average()] if recipe.average else []
+    table = [keras.callbacks.CSVLogger(place / "history.csv", append=True)] if place else []
+    try:
+        with tqdm(total=total, initial=done, unit="step", disable=None) as bar:
+            found = model.fit(
+                data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
+                validation_data=validation, validation_batch_size=data.size,
+                callbacks=[callbacks.Epochs(data), *average, keras.callbacks.TerminateOnNaN(),
+                           *table, callbacks.Keep(place), callbacks.Progress(bar)],
+            )  # fmt: skip
+    finally:
+        for logger in table:
+            if logger.csv_file:  # else it had not begun, and older Keras would hide the reason
+                logger.on_train_end()
     if place is None:
         return dict(found.history)
     checkpoint.save_weights(model, place / "weights.npz", "float32")
     return run_folder.history(place)
 
 
-@contextmanager
-def _table(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
-    """What writes history.csv, where there is a folder for it; closed also when a run fails."""
-    if folder is None:
-        yield []
-        return
-    logger = keras.callbacks.CSVLogger(folder / "history.csv", append=True)
-    try:
-        yield [logger]
-    finally:
-        if logger.csv_file:  # else it had not begun, and older Keras would hide the reason
-            logger.on_train_end()
-
-
 def _compile(model: keras.Model, data: Batches, recipe: Recipe) -> None:
     """Gives `model` its optimizer, loss and metrics, where its variables are."""
-    _check_replicas(model, data, recipe)
-    with _scope(model):
+    backend, scope = keras.backend.backend(), nullcontext()
+    if backend == "tensorflow":
+        _check_replicas(model, data, recipe)
+        scope = model.distribute_strategy.scope()
+    with scope:
         metrics = [PixelAccuracy(), MeanIoU(model.output_shape[-1])]
-        jit = keras.backend.backend() == "jax"  # XLA on a CPU compiles for minutes, to no gain
+        jit = backend == "jax"  # XLA on a CPU compiles for minutes, to no gain
         optimizer = recipe.compiled_optimizer(len(data))
         model.compile(optimizer, recipe.loss, metrics=metrics, jit_compile=jit)
         model.optimizer.build(model.trainable_variables)
@@ -147,8 +137,6 @@ def _compile(model: keras.Model, data: Batches, recipe: Recipe) -> None:
 
 def _check_replicas(model: keras.Model, data: Batches, recipe: Recipe) -> None:
     """Where `tf.distribute` splits batches, batch norm sees them whole; what differs is refused."""
-    if keras.backend.backend() != "tensorflow":
-        return
     replicas = model.distribute_strategy.num_replicas_in_sync
     if replicas == 1:
         return
@@ -160,22 +148,24 @@ def _check_replicas(model: keras.Model, data: Batches, recipe: Recipe) -> None:
         norm.synchronized = True
 
 
-def _scope(model: keras.Model) -> AbstractContextManager[Any]:
-    if keras.backend.backend() == "tensorflow":
-        return model.distribute_strategy.scope()
-    return nullcontext()
-
-
-def _begin(model: keras.Model, data: Batches, recipe: Recipe, folder: Path, resume: bool) -> int:
-    """Opens the run's folder and takes up what it holds → the number of epochs that are done."""
+def _identity(
+    model: keras.Model, data: Batches, recipe: Recipe, validation: tuple[Any, Any] | Batches | None
+) -> dict[str, Any]:
+    """What tells this run from others, for JSON."""
     variables = [[list(v.shape), v.trainable] for v in model.variables]
-    identity = {
+    seen = validation.identity() if isinstance(validation, Batches) else validation
+    return {
         "recipe": recipe.identity(),
         "data": data.identity(),
+        "validation": fingerprint(seen) if isinstance(seen, tuple) else seen,
         "input": model.input_shape,
         "parameters": model.count_params(),
         "variables": zlib.crc32(json.dumps(variables).encode()),
     }
+
+
+def _begin(model: keras.Model, folder: Path, identity: dict[str, Any], resume: bool) -> int:
+    """Opens the run's folder and takes up what it holds → the number of epochs that are done."""
     run_folder.begin(folder, identity, resume)
     epochs, state = run_folder.load_state(folder)
     for variable, array in zip(callbacks.variables_of(model), state, strict=bool(state)):

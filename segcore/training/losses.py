@@ -6,8 +6,6 @@ takes the mean of the replicas' means, which is another number when one has more
 batch is one array wherever its parts lie.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from segcore._keras import keras
@@ -17,27 +15,27 @@ ops = keras.ops
 Tensor = Any  # of the backend at hand
 
 
-def cross_entropy(labels: Tensor, logits: Tensor, void: int = VOID) -> Tensor:
+def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     """Mean of -log p(label) over the labelled pixels, a float32 scalar; 0 when all are void.
 
-    `labels` (B, H, W) ids with `void` where nobody knows, `logits` (B, H, W, C) in any float dtype.
+    `labels` (B, H, W) ids with 255 where nobody knows, `logits` (B, H, W, C) in any float dtype.
     On one device this is `keras.losses.SparseCategoricalCrossentropy(from_logits=True,
-    ignore_class=void)`. Taught in chapter 7.
+    ignore_class=255)`. Taught in chapter 7.
     """
     total = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, ignore_class=void, reduction="sum"
+        from_logits=True, ignore_class=VOID, reduction="sum"
     )
-    known = ops.cast(ops.not_equal(labels, void), "float32")
+    known = ops.cast(ops.not_equal(labels, VOID), "float32")
     return total(labels, logits) / ops.maximum(across(ops.sum(known)), 1.0)
 
 
-def dice(labels: Tensor, logits: Tensor, void: int = VOID) -> Tensor:
+def dice(labels: Tensor, logits: Tensor) -> Tensor:
     """One minus the mean soft overlap, 2·Σpy / (Σp + Σy), of the classes labelled in the batch.
 
     Every class counts the same however few pixels it has, as in mIoU. Float32 scalar, 0..1.
     Arguments as for `cross_entropy`. Milletari et al. 2016, V-Net, section 3. Taught in chapter 7.
     """
-    known = ops.not_equal(labels, void)
+    known = ops.not_equal(labels, VOID)
     ids = ops.cast(ops.where(known, labels, 0), "int32")
     weight = ops.cast(known, "float32")[..., None]
     truth = ops.one_hot(ids, logits.shape[-1], dtype="float32") * weight
@@ -69,20 +67,16 @@ def distillation(teacher: Tensor, logits: Tensor) -> Tensor:
 class CrossEntropyAndDice(keras.losses.Loss):
     """`cross_entropy` plus `dice_weight` times `dice`: the loss of our runs, for `compile`."""
 
-    def __init__(
-        self, dice_weight: float = 0.5, void: int = VOID, name: str = "cross_entropy_and_dice"
-    ) -> None:
+    def __init__(self, dice_weight: float = 0.5, name: str = "cross_entropy_and_dice") -> None:
         super().__init__(name=name)
-        self.dice_weight, self.void = dice_weight, void
+        self.dice_weight = dice_weight
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        loss = cross_entropy(y_true, y_pred, self.void)
-        if not self.dice_weight:
-            return loss
-        return loss + self.dice_weight * dice(y_true, y_pred, self.void)
+        loss = cross_entropy(y_true, y_pred)
+        return loss + self.dice_weight * dice(y_true, y_pred) if self.dice_weight else loss
 
     def get_config(self) -> dict[str, Any]:
-        return {"dice_weight": self.dice_weight, "void": self.void, "name": self.name}
+        return {"dice_weight": self.dice_weight, "name": self.name}
 
 
 @keras.saving.register_keras_serializable("segcore")

@@ -5,8 +5,6 @@ and its accuracies know no void. Targets are ids (B, H, W), or a teacher's proba
 (B, H, W, C), of which the largest counts; predictions are logits (B, H, W, C).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from segcore._keras import keras
@@ -37,22 +35,21 @@ class MeanIoU(keras.metrics.Metric):
     def __init__(self, num_classes: int, name: str = "miou", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.num_classes, shape = num_classes, (num_classes, num_classes)
-        self.counts = self.add_variable(shape, "zeros", "int32", name="confusion_matrix")
+        self.counts = self.add_variable(shape, "zeros", "float32", name="confusion_matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds one batch to the confusion matrix; `sample_weight` means nothing here."""
         labels, guesses = ids(y_true, y_pred), ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         known = ops.not_equal(labels, VOID)
-        cells = ops.where(known, labels, 0) * self.num_classes + guesses
-        ones, cells = ops.reshape(ops.cast(known, "int32"), (-1,)), ops.reshape(cells, (-1,))
-        counts = ops.segment_sum(ones, cells, self.num_classes**2)
+        pairs = ops.where(known, labels, 0) * self.num_classes + guesses
+        ones, pairs = ops.reshape(ops.cast(known, "float32"), (-1,)), ops.reshape(pairs, (-1,))
+        counts = ops.segment_sum(ones, pairs, self.num_classes**2)
         self.counts.assign(self.counts + ops.reshape(counts, self.counts.shape))
 
     def result(self) -> Any:
         """The mean so far; 0 before anything is labelled."""
-        counts = ops.cast(self.counts, "float32")
-        labelled, hits = ops.sum(counts, axis=1), ops.diagonal(counts)
-        union = labelled + ops.sum(counts, axis=0) - hits
+        labelled, hits = ops.sum(self.counts, axis=1), ops.diagonal(self.counts)
+        union = labelled + ops.sum(self.counts, axis=0) - hits
         present = ops.cast(labelled > 0, "float32")
         overlap = hits / ops.maximum(union, 1.0)
         return ops.sum(overlap * present) / ops.maximum(ops.sum(present), 1.0)

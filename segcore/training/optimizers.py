@@ -1,14 +1,12 @@
-"""AdaBound, a warm-up for schedules, and optimizers whose layers differ, for Keras 3."""
-
-from __future__ import annotations
+"""AdaBound, a schedule with warm-up, and optimizers whose layers differ, for Keras 3."""
 
 from typing import Any
 
+from segcore._errors import check
 from segcore._keras import keras
 
 ops = keras.ops
 schedules = keras.optimizers.schedules
-Schedule = Any  # a keras.optimizers.schedules.LearningRateSchedule
 LearningRate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule
 
 OPTIMIZERS = ("adam", "sgd", "adabound")
@@ -16,43 +14,28 @@ ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's
 
 
 @keras.saving.register_keras_serializable("segcore")
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """`peak`·(step + 1) / (`steps` + 1) for `steps` steps, then `schedule`, which begins at `peak`.
+class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate rises over `warmup` steps to `peak`, then falls to 0 at `steps`.
 
-    Goyal et al. 2017, Accurate, Large Minibatch SGD, section 2.2.
+    It rises as peak·(step + 1)/(warmup + 1) (Goyal et al. 2017, Accurate, Large Minibatch SGD,
+    section 2.2) and falls as peak·(1 - progress)**power, progress 0..1 over what is left; beyond
+    `steps` it stays 0 (Chen et al. 2018, DeepLab, section 4.1, "poly"). Raises ValueError naming
+    the argument. Taught in chapter 7.
     """
 
-    def __init__(self, schedule: Schedule, peak: float, steps: int) -> None:
-        self.schedule, self.peak, self.steps = schedule, peak, steps
+    def __init__(self, peak: float, steps: int, warmup: int = 0, power: float = 0.9) -> None:
+        check("learning_rate", peak, peak > 0, "above 0")
+        check("warmup", warmup, 0 <= warmup < steps, f"0 to steps - 1 = {steps - 1}")
+        self.peak, self.steps, self.warmup, self.power = peak, steps, warmup, power
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        rising = self.peak * (step + 1) / (self.steps + 1)
-        falling = self.schedule(ops.maximum(step - self.steps, 0.0))
-        return ops.where(step < self.steps, rising, falling)
+        rising = self.peak * (step + 1) / (self.warmup + 1)
+        progress = ops.clip((step - self.warmup) / (self.steps - self.warmup), 0, 1)
+        return ops.where(step < self.warmup, rising, self.peak * (1 - progress) ** self.power)
 
     def get_config(self) -> dict[str, Any]:
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "peak": self.peak, "steps": self.steps}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        """The schedule of a `get_config()`."""
-        schedule = keras.saving.deserialize_keras_object(config["schedule"])
-        return cls(schedule, config["peak"], config["steps"])
-
-
-def polynomial_decay(peak: float, steps: int, warmup: int = 0, power: float = 0.9) -> WarmUp:
-    """The learning rate rises over `warmup` steps to `peak`, then falls to 0 at `steps`.
-
-    After the warm-up it is peak·(1 - progress)**power, progress 0..1 over what is left; beyond
-    `steps` it stays 0. Raises ValueError naming the argument. Chen et al. 2018, DeepLab, section
-    4.1 ("poly"). Taught in chapter 7.
-    """
-    _check("learning_rate", peak, peak > 0, "above 0")
-    _check("warmup", warmup, 0 <= warmup < steps, f"0 to steps - 1 = {steps - 1}")
-    falling = schedules.PolynomialDecay(peak, steps - warmup, end_learning_rate=0.0, power=power)
-    return WarmUp(falling, peak, warmup)
+        return {name: getattr(self, name) for name in ("peak", "steps", "warmup", "power")}
 
 
 @keras.saving.register_keras_serializable("segcore")
@@ -63,8 +46,9 @@ class AdaBound(keras.optimizers.Optimizer):
     weight ← weight - clip(lr·√(1-β2ᵗ)/(1-β1ᵗ) / (√v + ε), lower, upper)·m, where lr is the learning
     rate, lower = F·(1 - 1/(γt + 1)), upper = F·(1 + 1/(γt)) and F = `final_lr`·lr/`base_lr`.
     m is not bias-corrected, as in the authors' code. `base_lr` is the learning rate (or the peak of
-    a `WarmUp`) at construction: it is frozen and saved, so that a schedule shrinks F as well. With
-    `amsbound`, v never falls. In the limit this is heavy-ball SGD at lr `final_lr`·(1 - β1).
+    a `PolynomialDecay`) at construction: it is frozen and saved, so that a schedule shrinks F as
+    well. With `amsbound`, v never falls. In the limit this is heavy-ball SGD at lr
+    `final_lr`·(1 - β1).
 
     Raises ValueError for a learning rate of 0 or below, β outside [0, 1), and for Keras' own
     `weight_decay`, which is decoupled: use `l2`.
@@ -85,14 +69,13 @@ class AdaBound(keras.optimizers.Optimizer):
         name: str = "adabound",
         **options: Any,  # the options of every Keras optimizer, such as clipnorm and use_ema
     ) -> None:
-        base = _base_rate(learning_rate) if base_lr is None else float(base_lr)
-        _check("base_lr", base, base > 0, "above 0")
-        _check("final_lr", final_lr, final_lr > 0, "above 0")
-        _check("gamma", gamma, gamma > 0, "above 0")
-        _check("epsilon", epsilon, epsilon > 0, "above 0")
-        _check("l2", l2, l2 >= 0, "0 or more")
-        _check("beta_1", beta_1, 0 <= beta_1 < 1, "at least 0 and below 1")
-        _check("beta_2", beta_2, 0 <= beta_2 < 1, "at least 0 and below 1")
+        base = _base_lr(learning_rate) if base_lr is None else float(base_lr)
+        positive = {"base_lr": base, "final_lr": final_lr, "gamma": gamma, "epsilon": epsilon}
+        for argument, value in positive.items():
+            check(argument, value, value > 0, "above 0")
+        for argument, value in {"beta_1": beta_1, "beta_2": beta_2}.items():
+            check(argument, value, 0 <= value < 1, "at least 0 and below 1")
+        check("l2", l2, l2 >= 0, "0 or more")
         if options.get("weight_decay"):
             raise ValueError("weight_decay must be None: it is decoupled in Keras; use l2 instead")
         super().__init__(learning_rate=learning_rate, name=name, **options)
@@ -109,32 +92,25 @@ class AdaBound(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """One step for one variable, in the variable's own dtype."""
-        momentum, velocity = (slot[self._get_variable_index(variable)] for slot in self.slots[:2])
-        rate = ops.cast(learning_rate, variable.dtype)
+        slots = [slot[self._get_variable_index(variable)] for slot in self.slots]
+        momentum, velocity = slots[:2]
+        learning_rate = ops.cast(learning_rate, variable.dtype)
         t = ops.cast(self.iterations + 1, variable.dtype)
         gradient = ops.cast(gradient, variable.dtype) + self.l2 * variable
         self.assign_add(momentum, (gradient - momentum) * (1 - self.beta_1))
         self.assign_add(velocity, (ops.square(gradient) - velocity) * (1 - self.beta_2))
-        largest = self._largest(velocity, variable)
+        if self.amsbound:
+            self.assign(slots[2], ops.maximum(slots[2], velocity))
         bias = ops.sqrt(1 - ops.power(self.beta_2, t)) / (1 - ops.power(self.beta_1, t))
-        final = self.final_lr * rate / self.base_lr
+        final = self.final_lr * learning_rate / self.base_lr
         lower = final * (1 - 1 / (self.gamma * t + 1))
         upper = final * (1 + 1 / (self.gamma * t))
-        step = ops.clip(rate * bias / (ops.sqrt(largest) + self.epsilon), lower, upper)
-        self.assign_sub(variable, step * momentum)
-
-    def _largest(self, velocity: keras.Variable, variable: keras.Variable) -> Any:
-        if not self.amsbound:
-            return velocity
-        largest = self.slots[2][self._get_variable_index(variable)]
-        self.assign(largest, ops.maximum(largest, velocity))
-        return largest
+        size = learning_rate * bias / (ops.sqrt(slots[-1]) + self.epsilon)
+        self.assign_sub(variable, ops.clip(size, lower, upper) * momentum)
 
     def get_config(self) -> dict[str, Any]:
-        names = (
-            "beta_1", "beta_2", "final_lr", "gamma", "epsilon", "l2", "amsbound", "base_lr"
-        )  # fmt: skip
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        names = "beta_1 beta_2 final_lr gamma epsilon l2 amsbound base_lr".split()
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 class PerLayer(keras.optimizers.Optimizer):
@@ -152,8 +128,8 @@ class PerLayer(keras.optimizers.Optimizer):
         kernel_l2: float = 0.0,
         **options: Any,  # of the optimizer that comes after
     ) -> None:
-        _check("encoder_rate", encoder_rate, encoder_rate >= 0, "0 or more")
-        _check("kernel_l2", kernel_l2, kernel_l2 >= 0, "0 or more")
+        check("encoder_rate", encoder_rate, encoder_rate >= 0, "0 or more")
+        check("kernel_l2", kernel_l2, kernel_l2 >= 0, "0 or more")
         super().__init__(learning_rate, **options)
         self.encoder_rate, self.kernel_l2 = encoder_rate, kernel_l2
 
@@ -162,7 +138,11 @@ class PerLayer(keras.optimizers.Optimizer):
         if not self.built:
             paths = [variable.path for variable in variables]
             self.factors = [self.encoder_rate if is_encoder(path) else 1.0 for path in paths]
-            self.decays = [self.kernel_l2 * is_dense_kernel(path) for path in paths]
+            fine = self.encoder_rate == 1 or any(map(is_encoder, paths))
+            wanted = f"1 in a network without MobileNetV2's layers ({', '.join(ENCODER)}...)"
+            check("encoder_rate", self.encoder_rate, fine, wanted)
+            dense = [path.endswith("/kernel") and "depthwise" not in path for path in paths]
+            self.decays = [self.kernel_l2 * each for each in dense]
         super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -199,22 +179,11 @@ def is_encoder(path: str) -> bool:
     return path.startswith(ENCODER)
 
 
-def is_dense_kernel(path: str) -> bool:
-    """Whether a path names a kernel that L2 applies to: not depthwise, no bias, no batch norm."""
-    return path.endswith("/kernel") and "depthwise" not in path
-
-
-def _base_rate(learning_rate: LearningRate) -> float:
-    """What AdaBound's bounds are relative to: the number itself, or the warm-up's peak."""
-    if isinstance(learning_rate, WarmUp):
+def _base_lr(learning_rate: LearningRate) -> float:
+    """What AdaBound's bounds are relative to: the number itself, or the schedule's peak."""
+    if isinstance(learning_rate, PolynomialDecay):
         return learning_rate.peak
     if isinstance(learning_rate, schedules.LearningRateSchedule):
-        raise ValueError(
-            f"base_lr is needed with {type(learning_rate).__name__}: final_lr goes with that rate"
-        )
+        kind = type(learning_rate).__name__
+        raise ValueError(f"base_lr is needed with {kind}: final_lr goes with it")
     return float(learning_rate)
-
-
-def _check(argument: str, value: float, fine: bool, wanted: str) -> None:
-    if not fine:
-        raise ValueError(f"{argument} must be {wanted}, not {value}")

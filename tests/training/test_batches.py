@@ -56,6 +56,14 @@ def test_identity_tells_data_seeds_and_changes_apart():
     assert str(Batches((PHOTOS.copy(), PHOTOS), 2).identity()) == found[0]
 
 
+def test_in_order_every_item_comes_once_also_those_that_fill_no_batch():
+    data = Batches((PHOTOS, PHOTOS + 100), 4).in_order()
+    assert len(data) == 3
+    batches = [data[index] for index in range(3)]
+    np.testing.assert_array_equal(np.concatenate([photos for photos, _ in batches]), PHOTOS)
+    np.testing.assert_array_equal(batches[2][1], [108, 109])
+
+
 @pytest.mark.parametrize(("lengths", "size"), [((10, 9), 2), ((10, 10), 11), ((10, 10), 0)])
 def test_arrays_that_make_no_batch_are_refused(lengths, size):
     with pytest.raises(ValueError, match=rf"lengths \[{lengths[0]}, {lengths[1]}\].*of {size}"):

@@ -82,6 +82,17 @@ def test_validation_changes_no_bit_of_the_training(whole, tmp_path):
     assert history == {name: whole[2][name] for name in ("accuracy", "loss", "miou")}
 
 
+def test_batches_as_validation_are_scored_whole(whole):
+    """Of six scenes, two fill no batch of four; they used to be left out."""
+    recipe = toy_run.recipe(epochs=1)
+    arrays = toy_run.validation()
+    found = [
+        fit(toy_run.network(), toy_run.data(), recipe, validation=seen)
+        for seen in (arrays, Batches(arrays, 4))
+    ]
+    assert found[0]["val_miou"] == pytest.approx(found[1]["val_miou"], rel=1e-6)
+
+
 def test_a_finished_run_that_is_resumed_is_read_back(whole):
     model, history = resume(whole[1])
     assert history == whole[2] and weights_of(model) == weights_of(whole[0])
@@ -89,15 +100,16 @@ def test_a_finished_run_that_is_resumed_is_read_back(whole):
 
 def test_a_broken_checkpoint_is_named_and_the_one_before_it_taken(whole, copied):
     content = bytearray((copied / "checkpoints" / "epoch_0003.npz").read_bytes())
-    content[len(content) // 2] ^= 255  # one byte of many, in the values
+    largest = max(run_folder.load_state(copied)[1], key=lambda array: array.nbytes)
+    content[content.index(largest.tobytes()) + 5] ^= 255  # one byte of many, in the values
     (copied / "checkpoints" / "epoch_0004.npz").write_bytes(content)
-    with pytest.warns(UserWarning, match=r"epoch_0004\.npz: damaged .*the one before is taken"):
+    with pytest.warns(UserWarning, match=r"epoch_0004\.npz: not a readable .*the one before"):
         model, history = resume(copied)
     assert history == whole[2] and weights_of(model) == weights_of(whole[0])
     for state in run_folder.checkpoints(copied):
         state.write_bytes(content[: len(content) // 3])
     with (
-        pytest.warns(UserWarning, match="damaged"),
+        pytest.warns(UserWarning, match="not a readable"),
         pytest.raises(ValueError, match="checkpoints: all are damaged; begin in another folder"),
     ):
         resume(copied)
@@ -113,6 +125,9 @@ def test_a_run_is_not_overwritten_and_no_stranger_goes_on_with_it(whole, tmp_pat
     masks[0, 0, 0] = 20
     with pytest.raises(ValueError, match=r"data.arrays is .* there and .* now$"):
         resume(folder, Batches((images, masks), 4, change=toy_run.shifted))
+    others = toy_run.validation()[0], 1 - toy_run.validation()[1]
+    with pytest.raises(ValueError, match=r"another run: validation is .* there and .* now$"):
+        fit(toy_run.network(), data, toy_run.RECIPE, validation=others, folder=folder, resume=True)
     with pytest.raises(ValueError, match=r"input is \[None, 33, 33, 3\] there and \[None, 49"):
         resume(folder, model=toy_run.network(49))
     (tmp_path / "weights.npz").write_bytes(b"somebody's")
@@ -120,7 +135,7 @@ def test_a_run_is_not_overwritten_and_no_stranger_goes_on_with_it(whole, tmp_pat
         resume(tmp_path)
     shutil.copytree(folder, tmp_path / "run")
     (tmp_path / "run" / "run.json").write_text('{"recipe":')
-    with pytest.raises(ValueError, match=r"run.json: damaged .*begin in another folder"):
+    with pytest.raises(ValueError, match=r"run.json: damaged; begin in another folder"):
         resume(tmp_path / "run")
 
 
@@ -176,16 +191,16 @@ def test_rows_of_epochs_that_were_not_saved_are_run_again(copied):
     run_folder.cut_history(copied, 3)
     assert (copied / "history.csv").read_text() == "\n".join(before.splitlines()[:4]) + "\n"
     run_folder.cut_history(copied, 0)
-    assert run_folder.history(copied) == {}
+    assert (copied / "history.csv").read_text() == ""
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"optimizer": "adamw"}, "optimizer must be one of adam, sgd, adabound, not 'adamw'"),
-        ({"epochs": 0}, "epochs 0 must be 1 or more"),
-        ({"clip": -1.0}, "clip -1.0 0 or more"),
-        ({"average": 1.0}, "average 1.0 at least 0 and below 1"),
+        ({"epochs": 0}, "epochs must be 1 or more, not 0"),
+        ({"clip": -1.0}, "clip must be 0 or more, not -1.0"),
+        ({"average": 1.0}, "average must be at least 0 and below 1, not 1.0"),
     ],
 )
 def test_what_a_recipe_refuses(fields, message):
@@ -219,7 +234,14 @@ def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches():
     wanted = np.mean([m.var((0, 1, 2)) for m in maps], axis=0)
     np.testing.assert_allclose(norm.moving_variance, wanted, rtol=1e-4)
     assert norm.momentum == 0.9
-    with pytest.raises(ValueError, match="batches is empty"):
+    frozen = toy_run.network()
+    batch_norm.freeze(frozen)
+    inside = keras.Sequential([keras.Input((33, 33, 3)), frozen])
+    batch_norm.re_estimate(inside, images)  # neither used to change anything
+    norm = frozen.get_layer("bn_Conv1")
+    np.testing.assert_allclose(norm.moving_variance, wanted, rtol=1e-4)
+    assert not norm.trainable
+    with pytest.raises(ValueError, match="batches must be at least one"):
         batch_norm.re_estimate(network, [])
 
 

@@ -17,6 +17,15 @@ def batches():
     return labels, logits
 
 
+def test_more_pixels_than_an_int32_counts():
+    """Ten thousand photos at 513 have 2.6 thousand million."""
+    miou = MeanIoU(2)
+    for _ in range(3):
+        miou.counts.assign(miou.counts + np.array([[1e9, 0], [0, 1e9]], np.float32))
+    miou.update_state(np.array([[[0, 1]]]), np.eye(2, dtype=np.float32)[None, None])
+    assert float(miou.result()) == 1
+
+
 @pytest.mark.parametrize("soft", [False, True])
 def test_scores_are_those_of_one_confusion_matrix(soft):
     labels, logits = batches()

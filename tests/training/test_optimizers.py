@@ -10,7 +10,7 @@ import pytest
 
 from segcore._keras import keras
 from segcore.training import optimizers
-from segcore.training.optimizers import AdaBound, polynomial_decay
+from segcore.training.optimizers import AdaBound, PolynomialDecay
 
 REPLAY = """
 import json, sys
@@ -75,7 +75,7 @@ def test_a_falling_rate_shrinks_the_bounds_too(amsbound):
 def network():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
-    model.compile(AdaBound(polynomial_decay(1e-2, 40, warmup=3), amsbound=True, l2=1e-3), "mse")
+    model.compile(AdaBound(PolynomialDecay(1e-2, 40, warmup=3), amsbound=True, l2=1e-3), "mse")
     return model
 
 
@@ -104,7 +104,7 @@ def test_base_rate_survives_the_configuration():
 
 
 def test_polynomial_decay_rises_then_falls_to_zero():
-    schedule = polynomial_decay(0.5, steps=100, power=2, warmup=9)
+    schedule = PolynomialDecay(0.5, steps=100, power=2, warmup=9)
     rates = [float(schedule(step)) for step in (0, 8, 9, 54.5, 100, 200)]
     assert rates == pytest.approx([0.05, 0.45, 0.5, 0.125, 0, 0], abs=1e-6)
 
@@ -130,9 +130,9 @@ def test_bad_options_are_refused(options, message):
 
 def test_a_schedule_that_only_warms_up_is_refused():
     with pytest.raises(ValueError, match="warmup must be 0 to steps - 1 = 9, not 10"):
-        polynomial_decay(0.1, steps=10, warmup=10)
+        PolynomialDecay(0.1, steps=10, warmup=10)
     with pytest.raises(ValueError, match="learning_rate must be above 0, not 0"):
-        polynomial_decay(0, steps=10)
+        PolynomialDecay(0, steps=10)
 
 
 KINDS = {
@@ -162,6 +162,12 @@ def test_the_encoder_moves_by_its_part_of_the_learning_rate(name):
         assert moved[path] == pytest.approx(0.25 * moved["logits/kernel"], rel=1e-3)
 
 
+def test_a_part_for_an_encoder_that_is_not_there_is_refused():
+    optimizer = optimizers.PerLayerAdam(0.01, encoder_rate=0.25)
+    with pytest.raises(ValueError, match=r"encoder_rate must be 1 in .*\(Conv1, .* not 0\.25"):
+        optimizer.build([keras.Variable(np.ones(2, np.float32), name="stem_kernel")])
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_without_options_it_is_the_plain_optimizer(name):
     plain = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "adabound": AdaBound}
@@ -176,7 +182,7 @@ def test_decay_pulls_at_dense_kernels_alone():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_optimizers_survive_their_configuration(name):
-    optimizer = KINDS[name](polynomial_decay(0.1, 9, 2), encoder_rate=0.5, kernel_l2=1e-3)
+    optimizer = KINDS[name](PolynomialDecay(0.1, 9, 2), encoder_rate=0.5, kernel_l2=1e-3)
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert stepped(copy) == stepped(optimizer)
     assert (copy.encoder_rate, copy.kernel_l2) == (0.5, 1e-3)
