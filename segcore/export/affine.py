@@ -3,8 +3,6 @@
 A stored integer q means the number (q - zero) · scale: an affine map, hence the name.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

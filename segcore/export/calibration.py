@@ -1,6 +1,4 @@
-"""The photos that show a converter how far activations reach: which, how many, how prepared."""
-
-from __future__ import annotations
+"""The photos that show a converter the ranges of activations: which, how many, how prepared."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore.data.images import PAD, letterbox, read_image, signed
 
 Photo = Path | NDArray[np.uint8]
@@ -18,7 +17,7 @@ Photo = Path | NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Calibration:
-    """Photos that show how far activations reach, as paths or (H, W, 3) uint8 arrays.
+    """Photos that show the ranges of activations, as paths or (H, W, 3) uint8 arrays.
 
     `seed` tells how they were drawn, None for photos that were named one by one.
     """
@@ -51,8 +50,7 @@ def draw_photos(photos: Iterable[Path], count: int, seed: int = 0) -> Calibratio
     Raises ValueError when there are fewer.
     """
     found = sorted(photos)
-    if not 0 < count <= len(found):
-        raise ValueError(f"count is {count}; wanted 1 to {len(found)}, the photos at hand")
+    check("count", count, 0 < count <= len(found), f"1 to {len(found)}, the photos at hand")
     chosen = np.random.default_rng(seed).choice(len(found), count, replace=False)
     return Calibration(tuple(found[i] for i in sorted(chosen)), seed)
 

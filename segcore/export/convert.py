@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segcore._stderr import quiet_stderr
+from segcore._errors import check
+from segcore._files import quiet_stderr
 from segcore.export import tflite
 from segcore.export.calibration import Calibration
 
@@ -67,8 +67,8 @@ def to_tflite(
             why = (str(error).splitlines() or ["unknown"])[0][:200]
             advice = NO_RANGES if precision == "int8" and calibration is None else ""
             raise ValueError(f"no {precision} file from this network: {advice}{why}") from error
-    if precision == "int8":
-        _check_integers(content)
+    if precision == "int8" and (floats := tflite.File(content).summary()["in_float"]):
+        raise ValueError(f"{NO_RANGES}{', '.join(floats)} stayed in float")
     return content
 
 
@@ -121,44 +121,28 @@ def _with_argmax(network: keras.Model) -> Any:
 
 
 def _check(network: keras.Model, precision: str, interface: str) -> None:
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is not known; wanted {', '.join(PRECISIONS)}")
-    if interface not in INTERFACES:
-        raise ValueError(f"interface {interface!r} is not known; wanted {', '.join(INTERFACES)}")
+    check("precision", precision, precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+    check("interface", interface, interface in INTERFACES, f"one of {', '.join(INTERFACES)}")
     for variable in network.weights:
         if not np.isfinite(np.asarray(variable, np.float32)).all():  # the converter hides infinity
             raise ValueError(f"network: {variable.path} holds values that are not finite")
     shape = getattr(network, "input_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 4 or shape[0] != 1:
-        raise ValueError(
-            f"network takes {shape}; wanted one image (1, S, S, 3), since with a free batch atrous "
-            "convolutions fall apart into three operators: build it with batch_size=1"
-        )
+    fits = isinstance(shape, tuple) and len(shape) == 4 and shape[0] == 1
+    why = "with a free batch, atrous convolutions fall apart into three operators"
+    check("input", shape, fits, f"one image (1, S, S, 3): build with batch_size=1, for {why}")
 
 
-def _check_integers(content: bytes) -> None:
-    """Refuses a file that computes in float although int8 was asked for."""
-    floats = tflite.File(content).summary()["in_float"]
-    if floats:
-        raise ValueError(f"{NO_RANGES}{', '.join(floats)} stayed in float")
+_ONE_AT_A_TIME = Lock()  # loggers and warnings belong to the process, not to a thread
 
 
-_ONE_AT_A_TIME = Lock()  # standard output belongs to the process, not to a thread
-
-
-@contextlib.contextmanager
+@contextmanager
 def _silence() -> Iterator[None]:
-    """Without the pages that the converter prints about what it saved on its way."""
-    with _ONE_AT_A_TIME:
+    """Without the warnings that the converter has for every network."""
+    with _ONE_AT_A_TIME, quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         logged = logging.root.manager.disable
         logging.disable(logging.WARNING)
         try:
-            with (
-                quiet_stderr(),
-                contextlib.redirect_stdout(io.StringIO()),
-                warnings.catch_warnings(),
-            ):
-                warnings.simplefilter("ignore")
-                yield
+            yield
         finally:
             logging.disable(logged)

@@ -1,17 +1,16 @@
 """Class names travel with a .tflite: packed behind the model, or in a file beside it."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from segcore._errors import DAMAGE
+
 LABELS = "labels.txt"
 CHECKSUM = b"CRC-32 of the model before this zip: "
 MOST_BYTES = 1 << 20  # of names
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, ValueError)
 
 
 def with_labels(content: bytes, class_names: Sequence[str]) -> bytes:
@@ -45,7 +44,7 @@ def read_labels(content: bytes) -> tuple[str, ...]:
             found = [info for info in texts if info.filename == LABELS] or texts
             whole = len(found) == 1 and found[0].file_size <= MOST_BYTES
             names = _lines(archive.read(found[0]).decode("utf-8")) if whole else ()
-    except DAMAGED:
+    except DAMAGE:
         return ()  # no zip behind the model, or none that can be read
     model = content[: _model_size(content)]
     if comment.startswith(CHECKSUM) and comment != CHECKSUM + f"{zlib.crc32(model):08x}".encode():
@@ -68,5 +67,5 @@ def _model_size(content: bytes) -> int:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return min((info.header_offset for info in archive.infolist()), default=len(content))
-    except DAMAGED:
+    except DAMAGE:
         return len(content)

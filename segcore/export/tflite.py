@@ -1,9 +1,6 @@
 """A .tflite file as data: its operators, its class names, and one operator cut out of it."""
 
-from __future__ import annotations
-
 import copy
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +9,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from segcore._errors import damage_named
 from segcore.export.labels import read_labels
 
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")  # they change the type and compute nothing
-NO_FLATBUFFER = (  # what Google's reader raises for a damaged file
-    struct.error, IndexError, KeyError, TypeError, ValueError, OverflowError, MemoryError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,10 +52,8 @@ class File:
 
     @cached_property
     def model(self) -> Any:
-        try:
+        with damage_named(self.name, "a damaged .tflite file"):
             return _tools().read_model_from_bytearray(bytearray(self.content))
-        except NO_FLATBUFFER as error:
-            raise ValueError(f"{self.name}: a damaged .tflite file ({error})") from error
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

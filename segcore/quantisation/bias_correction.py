@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore.export import tflite
 from segcore.export.affine import Affine
 from segcore.export.calibration import Calibration
@@ -48,7 +49,8 @@ def correct_bias(
     the bias. Nothing is trained and no file grows. `progress` may wrap the operators in a bar.
     Nagel et al. 2019, Data-Free Quantization, section 4.2. Taught in chapter 8.
     """
-    truth, file = tflite.opened(float_file), _own_copy(int8_file)
+    truth = tflite.opened(float_file)
+    file = tflite.File(tflite.opened(int8_file).content)  # parsed here: its model will be changed
     same_operators(truth, file)
     wanted = iter(channel_means(truth, images))
     graph = file.graph
@@ -64,11 +66,6 @@ def correct_bias(
         values[int(operator.outputs[0])] = outputs
         values = {index: kept for index, kept in values.items() if last.get(index, -1) > number}
     return with_labels(tflite.write(file.model), file.class_names)
-
-
-def _own_copy(source: tflite.Source) -> tflite.File:
-    """A file whose model may be changed: parsed here, so nobody else holds it."""
-    return tflite.File(tflite.opened(source).content)
 
 
 def _run_alone(file: tflite.File, number: int, values: dict[int, list[NDArray]]) -> list[NDArray]:
@@ -102,16 +99,15 @@ def _move_bias(file: tflite.File, convolution: Any, by: NDArray[np.float64]) -> 
 
 
 def channel_means(file: tflite.Source, images: Sequence[Image]) -> list[NDArray[np.float64]]:
-    """For each convolution of `file`: the mean of every channel over places and `images`, (C,)."""
-    if not images:
-        raise ValueError("images is empty; some photos are wanted, 10 are enough")
+    """For each convolution of `file`: every channel's mean over positions and `images`, (C,)."""
+    check("images", images, len(images), "some photos, 10 are enough")
     file = tflite.opened(file)
     kinds = [operator.kind for operator in file.operators]
-    places = [place for place, kind in enumerate(kinds) if kind in CONVOLUTIONS]
+    numbers = [number for number, kind in enumerate(kinds) if kind in CONVOLUTIONS]
     run = open_interpreter(file, keep=True)
-    totals = [np.zeros(1)] * len(places)
+    totals = [np.zeros(1)] * len(numbers)
     for image in images:
         outputs = run_operators(run, image)
-        means = [outputs[place].mean((0, 1, 2), dtype=np.float64) for place in places]
+        means = [outputs[number].mean((0, 1, 2), dtype=np.float64) for number in numbers]
         totals = [total + mean for total, mean in zip(totals, means, strict=True)]
     return [total / len(images) for total in totals]

@@ -1,7 +1,5 @@
 """What goes in and out of each operator of a .tflite file, and where int8 loses its signal."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,17 +12,6 @@ from segcore.export.affine import Affine
 from segcore.export.interpreter import open_interpreter
 
 Image = NDArray[np.float32]  # (1, S, S, 3) in [-1, 1]
-
-
-def activations(
-    file: tflite.Source, image: Image, exact: bool = False
-) -> list[NDArray[np.float32]]:
-    """The output of each operator of a .tflite for one `image`, as numbers, in running order.
-
-    Integers are turned into the numbers that they stand for. Taught in chapter 8.
-    """
-    interpreter = open_interpreter(file, exact=exact, keep=True)
-    return run_operators(interpreter, image)
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,8 @@ def to_input(image: Image, source: Any) -> NDArray:
     """`image`, a photo's bytes / 127.5 - 1, in the type in which a file takes it.
 
     `source` are the interpreter's input details. Integers are the photo's bytes again, as they
-    enter when the file is used: by scale and zero point each would lie half way between two steps.
+    enter when the file is used: by scale and zero point each would lie half way between
+    two integers.
     """
     scale, _ = source["quantization"]
     if not scale:

@@ -1,9 +1,7 @@
 """Rounding that can be trained through: what int8 does, imitated in float32, as Keras layers."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from segcore._keras import keras
 
@@ -109,19 +107,10 @@ class Convolution(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        geometry: Geometry,
-        bits: int | None = None,
-        source: str = "",
-        name: str | None = None,
+        self, geometry: Geometry, bits: int | None = None, source: str = "", name: str | None = None
     ) -> None:
         super().__init__(name=name, dtype="float32")
         self.geometry, self.bits, self.source = geometry, bits, source
-
-    @property
-    def output_axes(self) -> tuple[int, int, int]:
-        """The axes of the kernel that lie within one output channel."""
-        return (0, 1, 3) if self.geometry.depthwise else (0, 1, 2)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Makes `kernel` (size, size, C, filters), or (size, size, C, 1), and `bias`."""
@@ -143,18 +132,23 @@ class Convolution(keras.layers.Layer):
             return self.kernel
         shape = self.kernel.shape
         last = (1, *shape[:3]) if self.geometry.depthwise else shape  # output channels last
+        largest = ops.stop_gradient(self.kernel_range())
         kernel = ops.reshape(self.kernel, last)
-        largest = ops.stop_gradient(ops.max(ops.abs(kernel), axis=(0, 1, 2)))
-        largest = ops.maximum(largest * HEADROOM, LEAST_KERNEL)
         rounded = fake_quantise(kernel, -largest, largest, self.bits, narrow_range=True)
         return ops.reshape(rounded, shape)
+
+    def kernel_range(self) -> Tensor:
+        """The largest absolute value that each output channel's kernel may have, (filters,)."""
+        axes = (0, 1, 3) if self.geometry.depthwise else (0, 1, 2)
+        largest = ops.max(ops.abs(self.kernel), axis=axes)
+        return ops.maximum(largest * HEADROOM, LEAST_KERNEL)
 
     def get_config(self) -> dict[str, Any]:
         parts = {"name": self.name, "bits": self.bits, "source": self.source}
         return parts | {"geometry": asdict(self.geometry)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Convolution:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config | {"geometry": Geometry(**config["geometry"])})
 
 

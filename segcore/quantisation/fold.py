@@ -1,7 +1,5 @@
 """Batch norm folded into the convolution before it, as in every exported network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,14 +14,9 @@ from segcore.quantisation import fake_quant
 layers = keras.layers
 
 _COPIED = (
-    layers.ReLU,
-    layers.Add,
-    layers.Concatenate,
-    layers.Cropping2D,
-    layers.GlobalAveragePooling2D,
-    blocks.BilinearResize,
-    layers.UpSampling2D,
-)
+    layers.ReLU, layers.Add, layers.Concatenate, layers.Cropping2D, layers.UpSampling2D,
+    layers.GlobalAveragePooling2D, blocks.BilinearResize,
+)  # fmt: skip
 
 
 def fold(model: keras.Model) -> keras.Model:

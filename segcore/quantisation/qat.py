@@ -6,14 +6,13 @@ and becomes an int8 file without calibration photos. Weights carry over between 
 No maintained library makes a LiteRT int8 file from a Keras 3 model in this way, hence this one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check
 from segcore._keras import keras
 from segcore.models import blocks
 from segcore.models.checkpoint import arrays_of, load_weights
@@ -52,39 +51,21 @@ def calibrate(
     `model` is a trained float network, folded or not. ValueError without batches and for another
     `quantile`. Jacob et al. 2018, section 3.1, average instead. Taught in chapter 9.
     """
+    check("quantile", quantile, 0 < quantile <= 1, "above 0 and at most 1")
     folded = fold.ensure_folded(model)
-    watching = observer(folded)
+    points = quantisation_points(folded)
+    outputs = [folded.get_layer(point.layer).output for point in points]
+    ends = [ops.stack(fake_quant.extremes(output), axis=-1) for output in outputs]
+    watching = keras.Model(folded.input, ops.stack(ends, axis=1))  # (B, P, 2) for P points
     watching.compile(jit_compile=keras.backend.backend() == "jax")  # else a graph suffices
     found = [np.asarray(watching.predict_on_batch(np.asarray(batch))) for batch in batches]
-    if not found:
-        raise ValueError("batches is empty: at least one batch of photos is wanted")
-    return ranges_from(folded, np.concatenate(found), quantile)
-
-
-def observer(model: keras.Model) -> keras.Model:
-    """A model from images to the extremes (B, P, 2) at each of P `quantisation_points(model)`."""
-    folded = fold.ensure_folded(model)
-    outputs = [folded.get_layer(point.layer).output for point in quantisation_points(folded)]
-    found = [ops.stack(fake_quant.extremes(output), axis=-1) for output in outputs]
-    return keras.Model(folded.input, ops.stack(found, axis=1))
-
-
-def ranges_from(
-    model: keras.Model, extremes: NDArray[np.float32], quantile: float = 0.9
-) -> dict[str, tuple[float, float]]:
-    """`extremes` (N, P, 2) of N photos, from `observer(model)` → ranges by name.
-
-    ValueError for a `quantile` that is not above 0 and at most 1.
-    """
-    if not 0 < quantile <= 1:
-        raise ValueError(f"quantile must be above 0 and at most 1, not {quantile}")
-    lows = np.quantile(extremes[..., 0], 1 - quantile, 0)
-    highs = np.quantile(extremes[..., 1], quantile, 0)
+    check("batches", found, found, "one batch of photos or more")
+    lows, highs = np.moveaxis(np.concatenate(found), -1, 0)
     ranges: dict[str, tuple[float, float]] = {}
-    points = quantisation_points(fold.ensure_folded(model))
-    for point, low, high in zip(points, lows, highs, strict=True):
-        before = ranges.get(point.range, (0.0, 1e-3))
-        ranges[point.range] = min(before[0], float(low)), max(before[1], float(high))
+    for point, least, most in zip(points, lows.T, highs.T, strict=True):
+        low, high = ranges.get(point.range, (0.0, 1e-3))
+        low = min(low, float(np.quantile(least, 1 - quantile)))
+        ranges[point.range] = low, max(high, float(np.quantile(most, quantile)))
     return ranges
 
 
@@ -99,8 +80,7 @@ def quantise(model: keras.Model, ranges: Ranges | None = None, bits: int = 8) ->
     ValueError for ranges of another network and for `bits` outside 2 to 16. Jacob et al. 2018.
     Taught in chapter 9.
     """
-    if not 2 <= bits <= 16:
-        raise ValueError(f"bits must be between 2 and 16, not {bits}")
+    check("bits", bits, 2 <= bits <= 16, "between 2 and 16")
     folded = fold.ensure_folded(model)
     points = {point.layer: point for point in quantisation_points(folded)}
     rounding = {p.range: fake_quant.FakeQuantise(bits, name=p.range) for p in points.values()}
@@ -133,8 +113,7 @@ def set_moving(network: keras.Model, moving: bool, momentum: float = 0.99) -> No
     A compiled training step keeps what it was compiled with: set this before. ValueError for a
     `momentum` outside [0, 1). Taught in chapter 9.
     """
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum must be at least 0 and below 1, not {momentum}")
+    check("momentum", momentum, 0 <= momentum < 1, "at least 0 and below 1")
     for layer in _rounding_layers(network):
         if layer.name != IMAGE:
             layer.moving, layer.momentum = moving, momentum
@@ -147,17 +126,18 @@ def get_ranges(network: keras.Model) -> dict[str, tuple[float, float]]:
 
 
 def round_biases(network: keras.Model) -> None:
-    """Rounds each bias to what the int8 file stores: whole multiples of kernel step × input step.
+    """Rounds each bias to what the int8 file stores: whole multiples of its
+    quantisation step, that of the kernel times that of the input.
 
     Only what is left between network and file shrinks; nothing is gained or lost otherwise.
     Taught in chapter 9.
     """
     input_steps = {name: (high - low) / 255 for name, (low, high) in get_ranges(network).items()}
-    for layer in _convolutions(network):
-        largest = np.abs(np.asarray(layer.kernel, np.float64)).max(layer.output_axes)
-        largest = np.maximum(largest * fake_quant.HEADROOM, fake_quant.LEAST_KERNEL)
-        unit = largest / 127 * input_steps[layer.source]
-        layer.bias.assign(np.round(np.asarray(layer.bias, np.float64) / unit) * unit)
+    for layer in network.layers:
+        if isinstance(layer, fake_quant.Convolution):
+            kernel_step = np.asarray(layer.kernel_range(), np.float64) / 127
+            unit = kernel_step * input_steps[layer.source]
+            layer.bias.assign(np.round(np.asarray(layer.bias, np.float64) / unit) * unit)
 
 
 def steps_apart(
@@ -168,7 +148,7 @@ def steps_apart(
     In quantisation steps of the output. `box` is a letterboxed photo (S, S, 3), `logits` (S, S, C)
     what the file gives for it; `network` has a batch of 1. Taught in chapter 9.
     """
-    low, high = get_ranges(network)[_last_range(network)]
+    low, high = get_ranges(network)[_rounding_layers(network)[-1].name]
     pixels = (box[None] - np.float32(128)) / np.float32(127.5)  # what the file takes the bytes for
     mine = np.asarray(network(pixels))[0]
     return np.abs(mine - logits) * 255 / (high - low)
@@ -218,17 +198,8 @@ def _rounded_later(folded: keras.Model, name: str, inputs: Mapping[str, list[str
     return bool(behind) and all(isinstance(taker, takers) for taker in behind)
 
 
-def _last_range(network: keras.Model) -> str:
-    """The name of the range that the network's output is rounded into."""
-    return str(_rounding_layers(network)[-1].name)
-
-
 def _rounding_layers(network: keras.Model) -> list[fake_quant.FakeQuantise]:
     return [layer for layer in network.layers if isinstance(layer, fake_quant.FakeQuantise)]
-
-
-def _convolutions(network: keras.Model) -> list[fake_quant.Convolution]:
-    return [layer for layer in network.layers if isinstance(layer, fake_quant.Convolution)]
 
 
 def _fill(network: keras.Model, folded: keras.Model, ranges: Ranges | None) -> None:
