@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segcore._errors import check, damage_named
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
 
@@ -49,12 +50,10 @@ def interleave(
     the rounds in a bar. Raises ValueError for no candidates, no rounds or an unknown reference.
     """
     names = list(runs)
-    reference = reference or next(iter(names), "")
-    if rounds < 1 or reference not in runs:
-        raise ValueError(
-            f"rounds is {rounds} and reference {reference!r}; wanted 1 or more, and one of: "
-            + (", ".join(names) or "nothing, for runs is empty")
-        )
+    check("runs", runs, names, "one or more")
+    check("rounds", rounds, rounds >= 1, "1 or more")
+    reference = reference or names[0]
+    check("reference", reference, reference in runs, f"one of {', '.join(names)}")
     for _ in range(WARM_UP):
         for run in runs.values():
             run()
@@ -74,16 +73,9 @@ def file_run(file: tflite.Source, threads: int | None = None) -> Run:
     interpreter = open_interpreter(file, threads)
     for source in interpreter.get_input_details():
         interpreter.set_tensor(source["index"], _noise(source["shape"], source["dtype"]))
-
-    def run() -> None:
-        try:
-            interpreter.invoke()
-        except RuntimeError as error:  # a damaged file may show it only now
-            raise ValueError(
-                f"{tflite.name_of(file)}: does not run ({error}); export it anew"
-            ) from error
-
-    return run
+    with damage_named(tflite.name_of(file), "does not run; export it anew"):
+        interpreter.invoke()  # a damaged file may show it only now
+    return interpreter.invoke
 
 
 def keras_runs(network: keras.Model) -> dict[str, Run]:
@@ -141,13 +133,10 @@ def table(timings: Sequence[Timing]) -> str:
 def profile_table(parts: Sequence[Part], most: int = 15) -> str:
     """The `most` expensive parts, and the sum of each kind of operator, as text."""
     total = sum(part.ms for part in parts)
-    lines = [f"{'operator':20} {'layer':28} {'output':>16} {'ms':>8} {'share':>6}"]
-    for part in sorted(parts, key=lambda part: -part.ms)[:most]:
-        shape = "×".join(map(str, part.operator.shape[1:]))
-        share = f"{100 * part.ms / total:5.1f}%"
-        lines.append(
-            f"{part.operator.kind:20} {part.operator.layer:28} {shape:>16} {part.ms:8.2f} {share}"
-        )
+    lines = [f"{'operator':20} {'layer':28} {'output':>16} {'ms':>8} {'%':>6}"]
+    for o, ms in sorted(parts, key=lambda part: -part.ms)[:most]:
+        shape = "×".join(map(str, o.shape[1:]))
+        lines.append(f"{o.kind:20} {o.layer:28} {shape:>16} {ms:8.2f} {100 * ms / total:5.1f}%")
     for kind, ms in sums_by_kind(parts).items():
         lines.append(f"{'all ' + kind:66} {ms:8.2f} {100 * ms / total:5.1f}%")
     return "\n".join(lines)

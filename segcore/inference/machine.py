@@ -4,8 +4,6 @@ Two processors behind one name ("AMD EPYC") can differ twofold in int8: one has 
 name alone says little about a time. Taught in chapter 8.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 from importlib import metadata
@@ -34,7 +32,7 @@ def machine() -> dict[str, str]:
         "flags": "unknown" if known is None else " ".join(flags) or "none",
         "cores": f"{os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
-        "runtime": f"LiteRT {_version('ai-edge-litert')}",
+        "runtime": f"LiteRT {version('ai-edge-litert')}",
     }
 
 
@@ -45,7 +43,8 @@ def _facts(cpuinfo: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """The version of an installed package, "not installed" for another."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segcore import shipped
+from segcore._errors import damage_named
 from segcore.data.images import letterbox, signed, strips, unletterbox
 from segcore.data.voc import CLASSES
 from segcore.export import tflite
 from segcore.export.interpreter import open_interpreter
 from segcore.export.labels import labels_beside
-from segcore.inference import checks, litert
+from segcore.inference import litert
 
 if TYPE_CHECKING:
     import keras
 
 Infer = Callable[[NDArray[np.uint8]], NDArray]
-SUFFIXES = (".tflite", ".npz", ".keras")
-UNREADABLE = (  # what Keras, zipfile and h5py raise for a damaged .keras file
-    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, EOFError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,10 +49,8 @@ class Prediction:
         counts = np.zeros(len(self.class_names), int)
         for rows in strips(self.mask.shape):  # bincount makes 8 bytes of each pixel's one
             counts += np.bincount(self.mask[rows].ravel(), minlength=len(counts))
-        found = [
-            (self.class_names[i], float(counts[i] / counts.sum())) for i in counts.nonzero()[0]
-        ]
-        return dict(sorted(found, key=lambda item: -item[1]))
+        parts = zip(self.class_names, (counts / self.mask.size).tolist(), strict=True)
+        return dict(sorted((pair for pair in parts if pair[1]), key=lambda pair: -pair[1]))
 
     @property
     def names(self) -> list[str]:
@@ -90,24 +82,17 @@ class Segmenter:
         inferred = perf_counter()
         self._check(answer)
         mask = unletterbox(answer, content, image.shape[:2])
-        return Prediction(
-            mask,
-            preprocess_ms=1000 * (boxed - start),
-            inference_ms=1000 * (inferred - boxed),
-            mask_ms=1000 * (perf_counter() - inferred),
-            class_names=self.class_names,
-            names_assumed=self.names_assumed,
-        )
+        stamps = [start, boxed, inferred, perf_counter()]
+        before, network, after = (1000 * np.diff(stamps)).tolist()
+        return Prediction(mask, before, network, after, self.class_names, self.names_assumed)
 
     def _check(self, answer: NDArray) -> None:
         """Refuses what would look like a mask and is none."""
         if answer.dtype.kind == "f" and not np.isfinite(answer).all():
             raise ValueError(f"{self.name}: answers with scores that are not finite; train it anew")
         if answer.ndim == 2 and answer.dtype.kind not in "iu":
-            raise ValueError(
-                f"{self.name}: answers with one {answer.dtype} a pixel; class ids are integers: "
-                "export it with 2 or more scores a pixel"
-            )
+            found = f"answers with one {answer.dtype} a pixel; class ids are integers"
+            raise ValueError(f"{self.name}: {found}: export it with 2 or more scores a pixel")
         if answer.ndim == 2 and not 0 <= answer.min() <= answer.max() < len(self.class_names):
             ids = f"class ids {answer.min()} to {answer.max()}"
             last = len(self.class_names) - 1
@@ -130,15 +115,12 @@ def load(
     for VOC's, and `names_assumed` says so.
     Raises FileNotFoundError or ValueError saying what was wanted.
     """
-    known = shipped.NETWORKS.get(model) if isinstance(model, str) else None
-    source = known.file if known else model if isinstance(model, bytes) else Path(model)
-    name = known.name if known else tflite.name_of(source)
-    if isinstance(source, Path) and not source.exists():
-        names = ", ".join(shipped.NETWORKS)
-        raise FileNotFoundError(f"{name}: no such model file; check the spelling, or say {names}")
+    name, source = tflite.name_of(model), model
+    if not isinstance(source, bytes):
+        source = shipped.file_of(source)
     if isinstance(source, bytes) or source.suffix == ".tflite":
         return _load_tflite(source, name, size, threads, class_names)
-    if source.suffix not in SUFFIXES:
+    if source.suffix not in (".npz", ".keras"):
         raise ValueError(f"{name}: a model ends in .tflite, .npz or .keras")
     if threads is not None:
         raise ValueError(f"{name}: threads={threads} is for a .tflite; Keras takes all of them")
@@ -153,10 +135,10 @@ def wrap(network: keras.Model, name: str, class_names: Sequence[str] | None = No
     """
     from segcore._keras import keras
 
-    checks.check_input(name, network.input_shape)
+    litert.check_input(name, network.input_shape)
     side = network.input_shape[1]
-    checks.check_answer(name, tuple(network.output_shape[1:]), side)
-    named = checks.names(name, tuple(network.output_shape[1:]), class_names)
+    litert.check_answer(name, tuple(network.output_shape[1:]), side)
+    named = litert.names(name, tuple(network.output_shape[1:]), class_names)
     runner, lock = keras.Model(network.inputs, network.outputs), Lock()
     runner.compile(jit_compile=False)  # one graph: three times faster than layer by layer
 
@@ -174,23 +156,16 @@ def _load_keras(
     """A network under Keras; this is the import that takes seconds."""
     from segcore.models import checkpoint, pretrained
 
-    if path.suffix == ".keras":
-        network, stored = _open_keras(path, size), labels_beside(path)
-    else:
+    if path.suffix == ".npz":
+        stored = checkpoint.read_description(path).class_names
         network = pretrained.load(size, path)
-        stored = checkpoint.read_description(path).class_names or labels_beside(path)
-    return wrap(network, name, class_names or stored)
+    else:
+        from segcore._keras import keras
 
-
-def _open_keras(path: Path, size: int | None) -> keras.Model:
-    from segcore._keras import keras
-
-    try:
-        network = keras.saving.load_model(path, compile=False)
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: not a readable Keras model ({error})") from error
-    checks.check_input(str(path), network.input_shape, size)
-    return network
+        with damage_named(path, "not a readable Keras model"):
+            network, stored = keras.saving.load_model(path, compile=False), ()
+        litert.check_input(name, network.input_shape, size)
+    return wrap(network, name, class_names or stored or labels_beside(path))
 
 
 def _load_tflite(
@@ -205,7 +180,7 @@ def _load_tflite(
     stored = file.class_names or (labels_beside(source) if isinstance(source, Path) else ())
     interpreter = open_interpreter(file, threads)
     shape, answer = litert.shapes(name, interpreter)
-    checks.check_input(name, shape, size)
-    checks.check_answer(name, answer, int(shape[1]))
-    named = checks.names(name, answer, class_names or stored)
+    litert.check_input(name, shape, size)
+    litert.check_answer(name, answer, int(shape[1]))
+    named = litert.names(name, answer, class_names or stored)
     return Segmenter(litert.inference(name, interpreter), int(shape[1]), name, *named)
