@@ -4,14 +4,13 @@ Gustavo M. Machado, Manuel M. Oliveira, Leandro A. F. Fernandes, "A Physiologica
 for Simulation of Color Vision Deficiency", 2009. Taught in chapter 2.
 """
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from segcore._errors import check
 from segcore.data.srgb import to_bytes, to_light
 
 # Linear RGB in, linear RGB out, when a kind of cone is missing: their table at severity 1.0.
@@ -40,10 +39,9 @@ def simulate(colors: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
 
     `kind` is a key of MATRICES. Raises ValueError naming the argument. Taught in chapter 2.
     """
-    if kind not in MATRICES:
-        raise ValueError(f"kind is {kind!r}; wanted one of: {', '.join(MATRICES)}")
-    if colors.dtype != np.uint8 or colors.shape[-1:] != (3,):
-        raise ValueError(f"colors is {colors.dtype} {colors.shape}; wanted uint8 (..., 3), sRGB")
+    check("kind", kind, kind in MATRICES, f"one of {', '.join(MATRICES)}")
+    fits = colors.dtype == np.uint8 and colors.shape[-1:] == (3,)
+    check("colors", colors, fits, "uint8 (..., 3), sRGB")
     return to_bytes(to_light(colors) @ np.transpose(MATRICES[kind]))
 
 

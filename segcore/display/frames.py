@@ -14,14 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from traitlets.utils.bunch import Bunch
 
+from segcore._errors import check
 from segcore.display.pictures import data_uri, picture_uri
-from segcore.display.widget import (
-    STILL,
-    Widget,
-    check_image,
-    display_size,
-    shown_width,
-)
+from segcore.display.widget import STILL, Widget, check_image, display_size, shown_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,11 +43,8 @@ class Frames(Widget):
         pictures = [_encode(frame, f"frames[{i}]") for i, frame in enumerate(frames)]
         width, height = pictures[0][1]
         for number, (_, size) in enumerate(pictures):
-            if size != (width, height):
-                raise ValueError(
-                    f"frames[{number}] is {size[0]}x{size[1]} pixels and frames[0] is "
-                    f"{width}x{height}; wanted one size for all. Resize them."
-                )
+            fits = size == (width, height)
+            check(f"frames[{number}]", size, fits, f"{width}x{height} pixels, as frames[0]")
         if isinstance(alt, str):
             alt = [f"{alt} {label}".strip() for label in labels]
         rows = [{"label": label, "alt": text} for label, text in zip(labels, alt, strict=True)]
@@ -84,12 +76,11 @@ class Frames(Widget):
 
 
 def _check(frames: Sequence[Frame], labels: Sequence[str], alt: str | Sequence[str]) -> None:
-    if len(frames) == 0:
-        raise ValueError("frames is empty; wanted at least one picture.")
-    if isinstance(labels, str) or len(labels) != len(frames):
-        raise ValueError(f"labels is {labels!r}; wanted {len(frames)} texts, one a frame.")
-    if not isinstance(alt, str) and len(alt) != len(frames):
-        raise ValueError(f"alt has {len(alt)} texts; wanted one, or {len(frames)}, one a frame.")
+    N = len(frames)
+    check("frames", frames, N, "one picture or more")
+    fits = not isinstance(labels, str) and len(labels) == N
+    check("labels", labels, fits, f"{N} texts, one a frame")
+    check("alt", alt, isinstance(alt, str) or len(alt) == N, f"one text, or {N}, one a frame")
 
 
 def _encode(frame: Frame, name: str) -> tuple[str, tuple[int, int]]:

@@ -85,11 +85,7 @@ def mask_uri(mask: Ids, size: tuple[int, int], rows: list[Row]) -> str:
 
     The script reads the indices, which are the ids; a page without JavaScript shows the colours.
     """
-    down, across = [
-        ((np.arange(small) + 0.5) * full / small).astype(int)
-        for small, full in zip(size, mask.shape, strict=True)
-    ]
-    picture = Image.fromarray(mask[np.ix_(down, across)])
+    picture = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
     table, alpha = np.zeros((256, 3), np.uint8), np.full(256, 255, np.uint8)
     for row in rows:
         table[row["id"]] = list(bytes.fromhex(row["color"][1:]))

@@ -13,23 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from traitlets.utils.bunch import Bunch
 
+from segcore._errors import check
 from segcore.data import voc
 from segcore.display.legend import check_mask, class_rows, listing, mask_uri
 from segcore.display.pictures import picture_uri
-from segcore.display.widget import (
-    STILL,
-    Widget,
-    check_image,
-    display_size,
-    shown_width,
-)
+from segcore.display.widget import STILL, Widget, check_image, display_size, shown_width
+from segcore.inference.segmenter import Prediction
 
 
 class MaskOverlay(Widget):
     """A photo under its mask: opacity, outlines, classes to toggle, names under the pointer.
 
     `image` (H, W, 3) uint8 RGB; `mask` and `compare` (H, W) integer ids, each with a name in
-    `class_names` and an RGB row in `colors`, or 255 (void). With `compare` a wipe parts the
+    `class_names` and an RGB row in `colors`, or 255 (void). A `Prediction` brings its names along;
+    ids alone are VOC's unless `class_names` says otherwise. With `compare` a wipe parts the
     picture: `mask` on the left, `compare` on the right, called `labels`. A class called
     "background" starts hidden. `alt` says what there is to see. Raises ValueError naming the
     argument that does not fit.
@@ -52,16 +49,23 @@ class MaskOverlay(Widget):
     def __init__(
         self,
         image: NDArray[np.uint8],
-        mask: NDArray[np.integer],
-        class_names: Sequence[str] = voc.CLASSES,
-        colors: NDArray[np.uint8] = voc.COLORS,
+        mask: NDArray[np.integer] | Prediction,
+        class_names: Sequence[str] = (),
+        colors: NDArray[np.uint8] | None = None,
         *,
-        compare: NDArray[np.integer] | None = None,
+        compare: NDArray[np.integer] | Prediction | None = None,
         title: str = "",
         alt: str = "",
         opacity: float = 0.6,
         labels: Sequence[str] = ("mask", "compare"),
     ) -> None:
+        if isinstance(mask, Prediction):
+            class_names = class_names or mask.class_names
+            mask = mask.mask
+        if isinstance(compare, Prediction):
+            compare = compare.mask
+        class_names = class_names or voc.CLASSES
+        colors = voc.palette() if colors is None else colors
         check_image(image, "image")
         _check(class_names, colors, opacity, labels)
         self._masks = [check_mask(mask, "mask", image.shape[:2], class_names)]
@@ -132,13 +136,11 @@ def _check(
     names: Sequence[str], colors: NDArray[np.uint8], opacity: float, labels: Sequence[str]
 ) -> None:
     """Raises ValueError naming the first argument that does not fit."""
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"class_names is {names!r}; wanted a text for each id, from 0 up.")
-    rows = np.asarray(colors)
-    if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype != np.uint8 or len(rows) < len(names):
-        raise ValueError(f"colors has shape {rows.shape} and dtype {rows.dtype}; "
-                         f"wanted ({len(names)}, 3) uint8, a row for each class name.")  # fmt: skip
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity is {opacity}; wanted a number from 0 to 1.")
-    if isinstance(labels, str) or len(labels) != 2:
-        raise ValueError(f"labels is {labels!r}; wanted two texts, for mask and compare.")
+    texts = not isinstance(names, str) and all(isinstance(name, str) for name in names)
+    check("class_names", names, texts, "a text for each id, from 0 up")
+    rows, N = np.asarray(colors), len(names)
+    fits = rows.ndim == 2 and rows.shape[1] == 3 and rows.dtype == np.uint8 and len(rows) >= N
+    check("colors", rows, fits, f"({N}, 3) uint8, a row for each class name")
+    check("opacity", opacity, 0 <= opacity <= 1, "a number from 0 to 1")
+    two = not isinstance(labels, str) and len(labels) == 2
+    check("labels", labels, two, "two texts, for mask and compare")

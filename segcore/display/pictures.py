@@ -3,8 +3,6 @@
 `segcore predict` uses this too, so nothing here imports a widget.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 

@@ -1,7 +1,5 @@
 """Figures with alt text that look the same in Jupyter, in Colab and in the book."""
 
-from __future__ import annotations
-
 import html
 import io
 from collections.abc import Mapping, Sequence
@@ -87,10 +85,10 @@ def show(figure: Figure, alt: str, dpi: int = 110) -> Picture:
 
 def picture(image: NDArray[np.uint8], alt: str, scale: int = 1) -> Picture:
     """An image (H, W, 3) or (H, W) uint8, each pixel drawn as a `scale`×`scale` square."""
-    enlarged = np.repeat(np.repeat(image, scale, axis=0), scale, axis=1)
+    upsampled = np.repeat(np.repeat(image, scale, axis=0), scale, axis=1)
     buffer = io.BytesIO()
-    Image.fromarray(enlarged).save(buffer, format="PNG", optimize=True)
-    return Picture(buffer.getvalue(), alt, enlarged.shape[1])
+    Image.fromarray(upsampled).save(buffer, format="PNG", optimize=True)
+    return Picture(buffer.getvalue(), alt, upsampled.shape[1])
 
 
 def grid(

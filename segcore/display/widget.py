@@ -17,6 +17,8 @@ import anywidget
 import numpy as np
 import traitlets
 
+from segcore._errors import check
+
 LONGEST = 1024  # pixels: what is larger is scaled down for display
 
 # A still <img>. The class keeps the book's dark theme from putting white under it.
@@ -34,13 +36,10 @@ def script(name: str) -> str:
 
 def check_image(image: np.ndarray, name: str) -> None:
     """Raises ValueError, naming the argument `name`, unless `image` is (H, W, 3) uint8."""
-    if not isinstance(image, np.ndarray):
-        raise ValueError(f"{name} is {type(image).__name__}; wanted a (H, W, 3) uint8 array.")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(
-            f"{name} has shape {image.shape} and dtype {image.dtype}; wanted (H, W, 3) uint8 RGB. "
-            "Scale floats in [0, 1] with (image * 255).astype('uint8')."
-        )
+    is_array = isinstance(image, np.ndarray)
+    fits = is_array and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+    advice = "of floats in [0, 1], (image * 255).astype('uint8') makes one"
+    check(name, image, fits and image.size, f"a (H, W, 3) uint8 array ({advice})")
 
 
 def display_size(height: int, width: int) -> tuple[int, int]:

@@ -67,9 +67,9 @@ def test_close_pairs_are_sorted_and_below_the_limit():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(ValueError, match="kind is 'red'; wanted one of: normal, protanopia"):
+    with pytest.raises(ValueError, match=r"kind must be one of normal, .* not 'red'"):
         colour_vision.simulate(voc.COLORS, "red")
-    with pytest.raises(ValueError, match=r"colors is float64 \(21, 3\)"):
+    with pytest.raises(ValueError, match=r"colors must be .* not float64 \(21, 3\)"):
         colour_vision.simulate(voc.COLORS / 255, "normal")
-    with pytest.raises(ValueError, match=r"colors is uint8 \(21, 2\)"):
+    with pytest.raises(ValueError, match=r"colors must be .* not uint8 \(21, 2\)"):
         colour_vision.simulate(voc.COLORS[:, :2], "normal")

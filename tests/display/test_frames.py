@@ -70,13 +70,13 @@ def test_index_is_a_trait_and_the_page_starts_there() -> None:
 
 
 @pytest.mark.parametrize(("frames", "labels", "alt", "said"), [
-    ([], [], "", "frames is empty"),
-    (GREY, LABELS[:2], "", r"labels is \['black', 'grey'\]; wanted 3 texts"),
-    (GREY, "abc", "", "labels is 'abc'"),
-    (GREY, LABELS, ["one"], "alt has 1 texts; wanted one, or 3"),
-    ([GREY[0], GREY[1][:3], GREY[2]], LABELS, "", r"frames\[1\] is 8x3 pixels and .* is 8x5"),
-    ([GREY[0], GREY[1] / 255, GREY[2]], LABELS, "", r"frames\[1\] has shape .* dtype float64"),
-    (["a.png"], ["a"], "", r"frames\[0\] is str; wanted"),
+    ([], [], "", "frames must be one picture or more"),
+    (GREY, LABELS[:2], "", r"labels must be 3 texts, .* not \['black', 'grey'\]"),
+    (GREY, "abc", "", "labels must be .* not 'abc'"),
+    (GREY, LABELS, ["one"], r"alt must be one text, or 3, .* not \['one'\]"),
+    ([GREY[0], GREY[1][:3], GREY[2]], LABELS, "", r"frames\[1\] must be 8x5 .* not \(8, 3\)"),
+    ([GREY[0], GREY[1] / 255, GREY[2]], LABELS, "", r"frames\[1\] must be .* not float64 \(5"),
+    (["a.png"], ["a"], "", r"frames\[0\] must be .* not 'a.png'"),
 ])  # fmt: skip
 def test_arguments_refuse(frames: object, labels: object, alt: object, said: str) -> None:
     with pytest.raises(ValueError, match=said):

@@ -20,6 +20,7 @@ from segcore.data import voc
 from segcore.display.legend import SAFE, class_rows
 from segcore.display.overlay import MaskOverlay
 from segcore.display.widget import script
+from segcore.inference.segmenter import Prediction
 
 IMAGE = np.full((4, 6, 3), 100, np.uint8)
 MASK = np.array([[0, 0, 8, 8, 255, 12]] * 4, np.uint8)
@@ -50,6 +51,17 @@ def test_fractions_are_counted_at_full_size() -> None:
     assert overlay._scene["height"] == 1024  # scaled down on the page
     for number in range(5):
         assert overlay.fractions[voc.CLASSES[number]] == (mask == number).sum() / mask.size
+
+
+def test_a_prediction_brings_its_names_along() -> None:
+    """The ids of three classes used to be called background, aeroplane and bicycle."""
+    mask = np.array([[0, 1, 2, 2, 2, 2]] * 4, np.uint8)
+    names = ("sky", "road", "tree")
+    overlay = MaskOverlay(IMAGE, Prediction(mask, 0, 0, 0, names), compare=mask)
+    assert list(overlay.fractions) == list(names)
+    many = tuple(f"class {number}" for number in range(30))
+    MaskOverlay(IMAGE, Prediction(mask + 27, 0, 0, 0, many), compare=Prediction(mask, 0, 0, 0))
+    assert list(MaskOverlay(IMAGE, mask).fractions) == list(voc.CLASSES[:3])
 
 
 def test_mask_png_holds_ids_unfiltered_and_hides_the_background() -> None:
@@ -170,10 +182,10 @@ def test_traits_refuse(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"image": IMAGE / 255}, r"image has shape \(4, 6, 3\) and dtype float64; wanted \(H, W, 3\)"),
-    ({"image": IMAGE[..., 0]}, r"image has shape \(4, 6\)"),
-    ({"image": "cat.jpg"}, "image is str; wanted"),
-    ({"image": IMAGE[:0]}, r"image has shape \(0, 6, 3\)"),
+    ({"image": IMAGE / 255}, r"image must be a \(H, W, 3\) uint8 .* not float64"),
+    ({"image": IMAGE[..., 0]}, r"image must be .* not uint8 \(4, 6\)"),
+    ({"image": "cat.jpg"}, "image must be .* not 'cat.jpg'"),
+    ({"image": IMAGE[:0]}, r"image must be .* not uint8 \(0, 6, 3\)"),
     ({"mask": MASK[:2]}, r"mask has shape \(2, 6\); wanted \(4, 6\), as the image"),
     ({"mask": MASK.astype(float)}, "mask is float64; wanted an integer"),
     ({"mask": MASK + 9}, r"mask has id 21 at \(row 0, column 5\); class_names names 0-20"),
@@ -181,10 +193,10 @@ def test_traits_refuse(name: str, value: object) -> None:
     ({"compare": MASK.T}, r"compare has shape \(6, 4\)"),
     ({"compare": [[0]]}, "compare is list"),
     ({"class_names": ["a"]}, "mask has id 8 .* class_names names 0-0"),
-    ({"class_names": "cats"}, "class_names is 'cats'; wanted a text for each id"),
-    ({"colors": voc.COLORS[:3]}, r"colors has shape \(3, 3\) .* wanted \(21, 3\) uint8"),
-    ({"opacity": 60}, "opacity is 60; wanted a number from 0 to 1"),
-    ({"labels": "ab"}, "labels is 'ab'; wanted two texts"),
+    ({"class_names": "cats"}, "class_names must be a text for each id, .* not 'cats'"),
+    ({"colors": voc.COLORS[:3]}, r"colors must be \(21, 3\) uint8, .* not uint8 \(3, 3\)"),
+    ({"opacity": 60}, "opacity must be a number from 0 to 1, not 60"),
+    ({"labels": "ab"}, "labels must be two texts, .* not 'ab'"),
 ])  # fmt: skip
 def test_arguments_refuse(change: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
