@@ -1,12 +1,9 @@
 """What the commands share: the options of a model, progress, names of outputs, complaints."""
 
-from __future__ import annotations
-
 import argparse
 import errno
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,57 +49,32 @@ def input_size(text: str) -> int:
     return number
 
 
-def add_model_options(command: argparse.ArgumentParser) -> None:
-    """--model, --size and --threads."""
-    command.add_argument(
-        "--model",
-        default="phone",
-        metavar="NAME",
-        help=f"{', '.join(shipped.NETWORKS)}, or a .tflite, .npz or .keras; default: %(default)s",
-    )
+def add_model_options(
+    command: argparse.ArgumentParser, files: str = "a .tflite, .npz or .keras", threads: bool = True
+) -> None:
+    """--model, whose `files` may be other than shipped ones, --size and --threads."""
+    names = f"{', '.join(shipped.NETWORKS)}, or {files}; default: %(default)s"
+    command.add_argument("--model", default="phone", metavar="NAME", help=names)
     command.add_argument("--size", type=input_size, help="of its input, where there is a choice")
-    command.add_argument(
-        "--threads", type=thread_count, help="for .tflite; default: the runtime's choice"
-    )
+    if threads:
+        command.add_argument(
+            "--threads", type=thread_count, help="for .tflite; default: the runtime's choice"
+        )
 
 
 def open_model(options: argparse.Namespace) -> Segmenter:
     """The segmenter that the options name; a person at a terminal is told what takes so long."""
-    known = shipped.NETWORKS.get(options.model)
-    if sys.stderr.isatty() and (known.file if known else Path(options.model)).suffix != ".tflite":
+    if sys.stderr.isatty() and shipped.file_of(options.model).suffix != ".tflite":
         print("loading the network, about ten seconds ...", file=sys.stderr)
     segmenter = load(options.model, options.size, options.threads)
     if segmenter.names_assumed:
-        note = f"segcore: {options.model} does not name its classes; taken for VOC's"
-        tqdm.write(one_line(note), file=Diagnostics())
+        note(f"{options.model} does not name its classes; taken for VOC's")
     return segmenter
-
-
-class Diagnostics:
-    """Standard error, but what cannot be written there is left out: nobody reads it."""
-
-    def write(self, text: str) -> None:
-        """Writes `text` if that can be done."""
-        with suppress(OSError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        """Hands on what was written if that can be done."""
-        with suppress(OSError):
-            sys.stderr.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(sys.stderr, name)
-
-    def __eq__(self, other: object) -> bool:  # tqdm asks, to keep lines and bars apart
-        return other is sys.stderr or isinstance(other, Diagnostics)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def progress(items: Iterable[T], unit: str, name: str | None = None) -> Iterable[T]:
     """`items` with a progress bar on standard error."""
-    return tqdm(items, name, unit=unit, file=Diagnostics())
+    return tqdm(items, name, unit=unit)
 
 
 def stems(files: Sequence[str]) -> list[str]:
@@ -134,8 +106,13 @@ def complain(error: Exception, name: str = "") -> int:
     if isinstance(error, MemoryError | RecursionError):
         found = f"{type(error).__name__} {error}".strip()
         text = f"{name or 'this'} needs more memory than there is ({found}); choose a smaller one"
-    tqdm.write(f"segcore: {one_line(text)}", file=Diagnostics())
+    note(text)
     return BAD_INPUT
+
+
+def note(text: str) -> None:
+    """Writes `text` in one line to standard error, apart from a progress bar."""
+    tqdm.write(f"segcore: {one_line(text)}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:

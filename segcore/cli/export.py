@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore import shipped
 from segcore._files import write_bytes
-from segcore.cli.common import input_size, one_line, positive, progress, without_nan
+from segcore.cli.common import add_model_options, one_line, positive, progress, without_nan
 from segcore.cli.outputs import CONTRACT, add_force, check_outputs, checksums, write_json
 from segcore.data import voc
 from segcore.export import convert, tflite
@@ -21,29 +20,21 @@ from segcore.export.labels import with_labels
 from segcore.inference import benchmark
 from segcore.inference.evaluate import compare_files
 from segcore.inference.machine import machine
-from segcore.inference.segmenter import wrap
+from segcore.inference.segmenter import Segmenter, wrap
 
 if TYPE_CHECKING:
     import keras
 
 NO_PHOTOS = (
-    "needs photos to see how far activations reach: name a folder of everyday photos with "
+    "needs photos to see the ranges of activations: name a folder of everyday photos with "
     "--calibrate, or leave it out: --precision float32 float16 dynamic"
 )
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def add_export(commands: Any) -> None:
     """Adds `export` to the `commands` of an argument parser."""
     command = commands.add_parser("export", help="write .tflite files in several precisions")
-    names = ", ".join(shipped.NETWORKS)
-    command.add_argument(
-        "--model",
-        default="phone",
-        metavar="NAME",
-        help=f"{names}, or an .npz; default: %(default)s",
-    )
-    command.add_argument("--size", type=input_size, help="default: the model's usual one")
+    add_model_options(command, "an .npz", threads=False)
     command.add_argument(
         "--precision", nargs="+", choices=tuple(convert.PRECISIONS), help="default: all four"
     )
@@ -68,21 +59,20 @@ def write_files(options: argparse.Namespace) -> int:
 
     pairs = voc.file_pairs(options.check) if options.check else []
     _complete(options)
-    calibration = _calibration(options, {photo for photo, _ in pairs})
+    calibration = _calibration(options, {photo.name for photo, _ in pairs})
     out = Path(options.out)
     files = {name: out / f"deeplab_{name}_{options.size}.tflite" for name in options.precision}
     read = [options.model, *chain(*pairs)]
     check_outputs([*files.values(), out / CONTRACT], read, options.force)
     network = pretrained.load(options.size, options.model, batch_size=1)
+    names = pretrained.class_names(options.model)
     out.mkdir(parents=True, exist_ok=True)
-    _convert_all(options, network, calibration, files)
+    for name in progress(options.precision, "file", "exporting"):
+        content = _convert(options, network, calibration, name)
+        write_bytes(files[name], with_labels(content, names))
     record: dict[str, Any] = {"sha256": checksums(out, files.values())}
     write_json(out / CONTRACT, record)  # now already: the files are ours from here on
-    names = pretrained.class_names(options.model)
-    contracts = _contracts(network, files, pairs, names)
-    timings = benchmark.interleave({n: benchmark.file_run(p, 1) for n, p in files.items()}, 15)
-    for timing in timings:
-        contracts[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
+    contracts = _contracts(wrap(network, "Keras", names) if pairs else None, files, pairs)
     record["files"] = {name: without_nan(held) for name, held in contracts.items()}
     record["machine"] = machine()
     if calibration:
@@ -100,12 +90,15 @@ def _complete(options: argparse.Namespace) -> None:
     from segcore.models import checkpoint
 
     known = shipped.NETWORKS.get(options.model)
-    if known is None and Path(options.model).suffix != ".npz":
+    if known:
+        options.size = options.size or known.size
+        options.model = known.made_from or known.name
+    elif Path(options.model).suffix == ".npz":
+        path = shipped.file_of(options.model)
+        options.size = options.size or checkpoint.read_description(path).size
+    else:
         wanted = ", ".join([*shipped.NETWORKS, "an .npz of weights"])
         raise ValueError(f"{options.model}: cannot be exported; wanted {wanted}")
-    if options.size is None:
-        options.size = known.size if known else checkpoint.read_description(options.model).size
-    options.model = (known.made_from or known.name) if known else options.model
     if options.precision is None:
         able = options.calibrate or _ready(options)
         options.precision = [name for name in convert.PRECISIONS if able or name != "int8"]
@@ -120,36 +113,20 @@ def _ready(options: argparse.Namespace) -> shipped.Network | None:
     return shipped.int8_of(options.model, options.size)
 
 
-def _calibration(options: argparse.Namespace, spared: set[Path]) -> Calibration | None:
+def _calibration(options: argparse.Namespace, spared: set[str]) -> Calibration | None:
     """The photos that --calibrate names, without those `spared` for scoring; None without int8."""
     if "int8" not in options.precision or _ready(options):
         return None
     if not options.calibrate:
         raise ValueError(f"int8 {NO_PHOTOS}")
-    names = {photo.name for photo in spared}
     found = [
         path
         for path in Path(options.calibrate).rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES and path.name not in names
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and path.name not in spared
     ]
     if not found:
         raise ValueError(f"{options.calibrate}: no photos (.jpg, .png) in this folder")
     return draw_photos(found, min(options.photos, len(found)), options.seed)
-
-
-def _convert_all(
-    options: argparse.Namespace,
-    network: keras.Model,
-    calibration: Calibration | None,
-    files: dict[str, Path],
-) -> None:
-    """Converts to each precision and writes `files`; each carries the names of its classes."""
-    from segcore.models import pretrained
-
-    class_names = pretrained.class_names(options.model)
-    for name in progress(options.precision, "file", "exporting"):
-        content = _convert(options, network, calibration, name)
-        write_bytes(files[name], with_labels(content, class_names))
 
 
 def _convert(
@@ -163,26 +140,29 @@ def _convert(
 
     if precision != "int8":
         return to_tflite(network, precision, argmax=options.argmax)
-    if ready := _ready(options):
-        return ready.file.read_bytes()
-    assert calibration is not None, "`_calibration` refuses int8 without photos"
-    return bias_correction.to_int8(network, calibration, options.interface, options.argmax)
+    if calibration:
+        return bias_correction.to_int8(network, calibration, options.interface, options.argmax)
+    ready = _ready(options)
+    assert ready, "`_calibration` refuses int8 without photos"
+    return ready.file.read_bytes()
 
 
 def _contracts(
-    network: keras.Model,
-    paths: dict[str, Path],
-    pairs: list[tuple[Path, Path]],
-    names: Sequence[str],
+    reference: Segmenter | None, paths: dict[str, Path], pairs: list[tuple[Path, Path]]
 ) -> dict[str, dict[str, Any]]:
-    """What each file holds and, given `pairs`, how its answers differ from the float network's."""
-    if not pairs:
-        return {name: tflite.File(path).summary() for name, path in paths.items()}
-    reference, held = wrap(network, "Keras", names), {}
+    """What each file holds, its times and, given `pairs`, how its answers differ from those of
+    `reference`."""
+    held = {}
     for name, path in paths.items():
-        bar = progress(pairs, "photo", name)
-        held[name] = compare_files(path, reference, bar)
-        held[name]["confusion"] = held[name].pop("matrices").sum(0).tolist()
+        if reference is None:
+            held[name] = tflite.File(path).summary()
+        else:
+            bar = progress(pairs, "photo", name)
+            held[name] = compare_files(path, reference, bar)
+            held[name]["confusion"] = held[name].pop("matrices").sum(0).tolist()
+    runs = {name: benchmark.file_run(path, threads=1) for name, path in paths.items()}
+    for timing in benchmark.interleave(runs, rounds=15):
+        held[timing.name] |= {"p50_ms": timing.p50, "p90_ms": timing.p90, "threads": 1}
     return held
 
 

@@ -3,17 +3,16 @@
 The commands are imported when one is run, so that Ctrl-C ends the import, too, with one line.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager as Guard
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 STOPPED, READER_GONE = 130, 141  # as a shell reports SIGINT and SIGPIPE
 EXIT_CODES = """exit codes:
@@ -30,25 +29,34 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"segcore: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
+class Stream:
+    """Like `stream`, but every write happens inside a `guard`."""
+
+    def __init__(self, stream: TextIO, guard: Callable[[], Guard]) -> None:
+        self.stream, self.guard = stream, guard
+
+    def write(self, text: str) -> None:
+        """Writes `text`."""
+        with self.guard():
+            self.stream.write(text)
+
+    def flush(self) -> None:
+        """Hands on what was written."""
+        with self.guard():
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command → its exit code (`segcore --help` lists them)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _mend_streams()
-    try:
-        try:
-            return _run(arguments)
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _give_up_stdout()
-        return READER_GONE
-    except OSError as error:
-        _give_up_stdout()
-        print(f"segcore: standard output: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("segcore: stopped", file=sys.stderr)
-        return STOPPED
+    output: Any = Stream(sys.stdout, _output_named)
+    messages: Any = Stream(sys.stderr, lambda: suppress(OSError))  # nobody reads them then
+    with redirect_stdout(output), redirect_stderr(messages):
+        return _run(arguments)
 
 
 def download(options: argparse.Namespace) -> int:
@@ -61,18 +69,24 @@ def download(options: argparse.Namespace) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     """Parses and runs, with a line for each error that a command may end in."""
-    from segcore.cli.common import complain
-
     try:
-        options = _parser().parse_args(arguments)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")  # of oddities that it reads over
-            return options.run(options)
+        try:
+            options = _parser().parse_args(arguments)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module="PIL")  # of oddities that it reads over
+                return options.run(options)
+        finally:
+            sys.stdout.flush()
     except SystemExit as end:  # argparse has said why
         return int(end.code or 0)
+    except KeyboardInterrupt:
+        print("segcore: stopped", file=sys.stderr)
+        return STOPPED
+    except BrokenPipeError:
+        return READER_GONE
     except (OSError, ValueError, MemoryError, RecursionError) as error:
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            raise  # of a stream: files are named
+        from segcore.cli.common import complain
+
         return complain(error)
 
 
@@ -111,7 +125,15 @@ def _mend_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def _give_up_stdout() -> None:
-    """What is still to be written goes nowhere: Python would try again at its end, and complain."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+@contextmanager
+def _output_named() -> Iterator[None]:
+    """An error in the block is one of standard output; what is left to write there goes nowhere.
+
+    Python would try again at its end, and complain.
+    """
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error

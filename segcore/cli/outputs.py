@@ -4,8 +4,6 @@ Its PNGs say `Software: segcore` in a text chunk, its JSON begins with `made_by`
 matrices. A .tflite is segcore's own as long as the contract.json beside it lists its checksum.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

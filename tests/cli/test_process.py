@@ -10,6 +10,8 @@ from PIL import Image
 
 from segcore.data import voc
 
+ADVICE = b"free some space and run it again\n"
+
 
 @pytest.fixture
 def photo(tmp_path):
@@ -52,7 +54,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(photo):
 def test_a_full_disk_behind_the_output_is_one_line(photo):
     done = shell("$SEGCORE predict cat.jpg >/dev/full", photo.parent)
     assert done.returncode == 2
-    assert done.stderr == b"segcore: standard output: No space left on device\n"
+    assert done.stderr == b"segcore: standard output: No space left on device; " + ADVICE
 
 
 def test_ctrl_c_during_the_import_is_one_line(tmp_path):

@@ -55,9 +55,9 @@ def test_each_candidate_runs_once_a_round_in_changing_order(monkeypatch):
 @pytest.mark.parametrize(
     ("runs", "rounds", "reference", "said"),
     [
-        ({}, 3, None, "runs is empty"),
-        ({"a": int}, 0, None, "rounds is 0"),
-        ({"a": int}, 3, "b", "reference 'b'; wanted 1 or more, and one of: a"),
+        ({}, 3, None, "runs must be one or more"),
+        ({"a": int}, 0, None, "rounds must be 1 or more, not 0"),
+        ({"a": int}, 3, "b", "reference must be one of a, not 'b'"),
     ],
 )
 def test_bad_arguments(runs, rounds, reference, said):
@@ -144,13 +144,26 @@ def test_files_of_one_name_are_timed_apart(tmp_path, monkeypatch, capsys):
     assert cli.main(["benchmark", *typed, "--rounds", "1"]) == 0
     said = capsys.readouterr().out
     assert "m.tflite, 1 thread " in said and "m_2.tflite, 1 thread " in said
-    assert set(timed) == set(typed)
+    assert set(timed) == set(files)
+
+
+def test_networks_are_timed_by_their_names(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "file_run", lambda file, threads: lambda: None)
+    monkeypatch.setattr(benchmark, "keras_runs", lambda network: {network.name: lambda: None})
+    assert cli.main(["benchmark", "--rounds", "1"]) == 0
+    assert "phone, 1 thread " in capsys.readouterr().out
+    assert cli.main(["benchmark", "sharp", "float", "--size", "65", "--rounds", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "sharp, 1 thread " in said and "float, deeplab_v3_plus " in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["benchmark"], "nothing to time"),
+        (["benchmark", "m.keras"], "*.keras: cannot be timed"),
+        (["benchmark", "phone", "--size", "257"], "--size is for networks under Keras"),
+        (["benchmark", "float", "--threads", "2"], "--threads and --profile are for .tflite"),
+        (["benchmark", "float", "--profile"], "--threads and --profile are for .tflite"),
         (["benchmark", "lost.tflite"], "lost.tflite: no such model file"),
         (["export", "--precision", "int8", "--size", "65"], "int8 needs photos"),
         (["export", "--precision", "int8", "--argmax"], "int8 needs photos"),
@@ -163,6 +176,7 @@ def test_files_of_one_name_are_timed_apart(tmp_path, monkeypatch, capsys):
 )
 def test_bad_commands_end_with_one_line(arguments, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.keras").touch()
     assert cli.main(arguments) == 2
     lines = capsys.readouterr().err.splitlines()
     assert said in lines[-1] and len(lines) == 1
