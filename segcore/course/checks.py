@@ -4,8 +4,6 @@ A judge is only asked about answers that could be right: no answer at all, a val
 is wanted, and a function that raises or returns nothing have their sentences here, once for all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module

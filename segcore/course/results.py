@@ -4,8 +4,6 @@ A record names the commit that made it, so it is only made from a tree without c
 the first edition (segcore 0.1.0) give per cent and "p50"; newer ones fractions and "p50_ms".
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -14,12 +12,11 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from segcore._files import write_bytes
-from segcore.inference.machine import machine
+from segcore.inference.machine import machine, version
 from segcore.metrics import PhotoMatrices, load_matrices
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -126,7 +123,7 @@ def provenance(seed: int | None = None, device: str | None = None) -> dict[str, 
     return {
         "command": " ".join(["python", *map(relative, [str(script), *sys.argv[1:]])]),
         "commit": _commit(),
-        "versions": _versions(),
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in _VERSIONED},
         "seed": seed,
         "machine": machine(),
         "threads": os.environ.get("OMP_NUM_THREADS", "default"),
@@ -148,11 +145,10 @@ def relative(argument: str) -> str:
 
 def _clean_commit() -> str:
     """The commit that holds all code of this run. Raises DirtyTreeError naming what it lacks."""
-    commit = _commit()
+    commit, changed = _state()
     if commit.startswith("unknown"):
         raise DirtyTreeError(f"the commit is {commit}; with --trial nothing goes into results/")
-    if commit.endswith("+"):
-        changed = _git("status", "--porcelain", "--", *_SOURCES).splitlines()
+    if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise DirtyTreeError(
             f"{changed[0][3:]}{more}: changed and not committed. Commit first, so that the record "
@@ -163,26 +159,21 @@ def _clean_commit() -> str:
 
 def _commit() -> str:
     """The checkout's commit, with `+` behind it when code of `_SOURCES` is committed nowhere."""
+    commit, changed = _state()
+    return commit + "+" * bool(changed)
+
+
+def _state() -> tuple[str, list[str]]:
+    """The checkout's commit, and a line of `git status` for each file of code that it lacks."""
     try:
         head = _git("rev-parse", "--short=10", "HEAD").strip()
-        dirty = _git("status", "--porcelain", "--", *_SOURCES)
+        return head, _git("status", "--porcelain", "--", *_SOURCES).splitlines()
     except OSError:
-        return "unknown: git is not installed"
+        return "unknown: git is not installed", []
     except subprocess.CalledProcessError:
-        return "unknown: not a git checkout"
-    return head + ("+" if dirty else "")
+        return "unknown: not a git checkout", []
 
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(_PACKAGE.parent), *arguments]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _VERSIONED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

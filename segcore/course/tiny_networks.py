@@ -3,8 +3,6 @@
 Tensors are (B, N, C): B points, N networks that never meet, C channels each.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
