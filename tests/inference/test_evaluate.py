@@ -84,7 +84,8 @@ def test_no_photos_have_no_scores():
 def test_networks_score_what_the_course_says(shared, voc_root, name, model, size):
     """Nine of the 416 photos; kernels of another processor may round a pixel in 200 otherwise."""
     if not (results.folder() / "voc.json").exists():
-        pytest.skip("experiments/voc_scores.py has not been recorded yet")
+        assert not (results.folder() / "matrices").exists()  # nothing is claimed yet
+        return
     kept = results.matrices(name)
     source = model if model in shipped.NETWORKS else shared / model
     found = segcore.evaluate(segcore.load(source, size), voc.file_pairs(voc_root)[::50]).photos
