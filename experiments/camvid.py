@@ -41,7 +41,6 @@ from segcore.models import checkpoint, deeplab
 from segcore.training.batches import Batches
 from segcore.training.callbacks import Diverged
 from segcore.training.fit import Recipe, fit
-from segcore.training.optimizers import OPTIMIZERS
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
            "pedestrian", "bicyclist")  # fmt: skip
@@ -161,7 +160,7 @@ def compete(options: argparse.Namespace) -> None:
 def gather(options: argparse.Namespace) -> None:
     """The rows of all optimizers in OUT → results/camvid.json, with means and spreads."""
     values: common.Row = {}
-    for name in OPTIMIZERS:
+    for name in RATES:
         row = json.loads((options.out / f"{name}.json").read_text())
         found = [seed["miou"] for seed in row["final"].values()]
         spread = {"mean": float(np.mean(found)), "low": min(found), "high": max(found)}
@@ -172,7 +171,7 @@ def gather(options: argparse.Namespace) -> None:
 def main() -> None:
     arguments = common.parser(__doc__)
     arguments.add_argument("--out", type=Path, default=Path("runs/camvid"))
-    arguments.add_argument("--optimizer", choices=OPTIMIZERS, default="adam")
+    arguments.add_argument("--optimizer", choices=RATES, default="adam")
     arguments.add_argument("--rate", type=float, help="try this learning rate alone")
     arguments.add_argument("--gather", action="store_true", help="train nothing, make the record")
     arguments.add_argument(

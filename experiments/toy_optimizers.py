@@ -26,7 +26,7 @@ from segcore.models import deeplab, pretrained
 from segcore.training.batch_norm import layers_of
 from segcore.training.batches import Batches
 from segcore.training.fit import Recipe, fit
-from segcore.training.optimizers import OPTIMIZERS, is_encoder
+from segcore.training.optimizers import is_encoder
 
 SIZE, TRAIN, VAL, BATCH = 97, 256, 64, 8
 TRIAL, FINAL = 3, 6  # epochs of 32 steps
@@ -92,12 +92,12 @@ def compete(name: str, head: keras.Model, data: Arrays, out: Path, seed: int) ->
 def main() -> None:
     arguments = common.parser(__doc__, data=False)
     arguments.add_argument("--out", type=Path, default=Path("runs/toy_optimizers"))
-    arguments.add_argument("--only", choices=OPTIMIZERS, help="record nothing")
+    arguments.add_argument("--only", choices=RATES, help="record nothing")
     arguments.add_argument("--seed", type=int, default=0, help="the first of the three")
     arguments.add_argument("--resume", action="store_true", help="go on with what --out holds")
     options = common.parse(arguments)
     head, data = features()
-    names = (options.only,) if options.only else OPTIMIZERS
+    names = (options.only,) if options.only else tuple(RATES)
     if not options.resume:
         for name in names:
             for folder in options.out.glob(f"{name}_*_*_*"):

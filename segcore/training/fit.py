@@ -7,6 +7,7 @@ chapter 7.
 
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +29,13 @@ class Recipe:
     """What decides a run, beside its data and its network.
 
     The learning rate rises to `learning_rate` over `warmup` steps and falls as a polynomial to 0
-    at the end of `epochs`. `optimizer` is "adam", "sgd" (momentum 0.9) or "adabound" (`final_lr` is
-    100 times the learning rate, its authors' ratio). The encoder learns at `encoder_rate` times the
-    learning rate, kernels that are not depthwise have an L2 penalty of `kernel_l2`, gradients are
-    clipped to the global norm `clip` (0: never). With `average` > 0 the weights that count are the
-    running average with that momentum. Raises ValueError naming the argument.
+    at the end of `epochs`. `optimizer` is "adam", "sgd" (momentum 0.9), "adabound" (`final_lr` is
+    100 times the learning rate, its authors' ratio) or "adamw"; `options` are its own numbers that
+    differ from these or from Keras' defaults, such as {"epsilon": 1e-3}. The encoder learns at
+    `encoder_rate` times the learning rate, kernels that are not depthwise have an L2 penalty of
+    `kernel_l2`, gradients are clipped to the global norm `clip` (0: never). With `average` > 0 the
+    weights that count are the running average with that momentum. Raises ValueError naming the
+    argument.
     """
 
     epochs: int
@@ -44,6 +47,7 @@ class Recipe:
     clip: float = 0.0
     average: float = 0.0
     loss: keras.losses.Loss = field(default_factory=CrossEntropyAndDice)
+    options: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known = optimizers.OPTIMIZERS
@@ -55,23 +59,23 @@ class Recipe:
     def compiled_optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """A new optimizer for epochs of `steps` steps."""
         schedule = optimizers.PolynomialDecay(self.learning_rate, self.epochs * steps, self.warmup)
+        ours = {"sgd": {"momentum": 0.9}, "adabound": {"final_lr": 100 * self.learning_rate}}
         options: dict[str, Any] = {
             "encoder_rate": self.encoder_rate,
             "kernel_l2": self.kernel_l2,
             "global_clipnorm": self.clip or None,
             "use_ema": self.average > 0,
             "ema_momentum": self.average,
+            **ours.get(self.optimizer, {}),
+            **self.options,
         }
-        if self.optimizer == "adam":
-            return optimizers.PerLayerAdam(schedule, **options)
-        if self.optimizer == "sgd":
-            return optimizers.PerLayerSGD(schedule, momentum=0.9, **options)
-        return optimizers.PerLayerAdaBound(schedule, final_lr=100 * self.learning_rate, **options)
+        return optimizers.OPTIMIZERS[self.optimizer](schedule, **options)
 
     def identity(self) -> dict[str, Any]:
-        """All fields, for JSON."""
+        """All fields, for JSON, and in place of `options` each of these."""
         loss = {"class": type(self.loss).__name__, **self.loss.get_config()}
-        return vars(self) | {"loss": loss}
+        values = dict(self.options) | vars(self) | {"loss": loss}
+        return {name: value for name, value in values.items() if name != "options"}
 
 
 def fit(
@@ -82,13 +86,15 @@ def fit(
     validation: tuple[Any, Any] | Batches | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
+    watch: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, list[float]]:
     """Trains `model` → its history, a list for each of loss, accuracy, miou, val_loss, ...
 
     `validation`, (inputs, targets) or `Batches`, is scored whole after every epoch. A progress bar
     shows losses, scores and the time left. `folder` gets what `run_folder` describes; with `resume`
     a run that was killed goes on there, to the same weights as if it never had been, and a finished
-    one is read back. In the end the model holds the weights that count.
+    one is read back. `watch` are callbacks of your own: they see each epoch before it is saved. In
+    the end the model holds the weights that count.
     Raises Diverged; FileExistsError where a run would be overwritten; ValueError naming what
     differs from the run that is resumed; OSError when the disk is full. What was saved before stays
     as it was.
@@ -109,7 +115,7 @@ def fit(
                 data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
                 validation_data=validation, validation_batch_size=data.size,
                 callbacks=[callbacks.Epochs(data), *average, keras.callbacks.TerminateOnNaN(),
-                           *table, callbacks.Keep(place), callbacks.Progress(bar)],
+                           *table, *watch, callbacks.Keep(place), callbacks.Progress(bar)],
             )  # fmt: skip
     finally:
         for logger in table:

@@ -9,7 +9,6 @@ ops = keras.ops
 schedules = keras.optimizers.schedules
 LearningRate = Any  # a float, or a keras.optimizers.schedules.LearningRateSchedule
 
-OPTIMIZERS = ("adam", "sgd", "adabound")
 ENCODER = ("Conv1", "bn_Conv1", "expanded_conv", "block_")  # how the backbone's layer names begin
 
 
@@ -141,8 +140,7 @@ class PerLayer(keras.optimizers.Optimizer):
             fine = self.encoder_rate == 1 or any(map(is_encoder, paths))
             wanted = f"1 in a network without MobileNetV2's layers ({', '.join(ENCODER)}...)"
             check("encoder_rate", self.encoder_rate, fine, wanted)
-            dense = [path.endswith("/kernel") and "depthwise" not in path for path in paths]
-            self.decays = [self.kernel_l2 * each for each in dense]
+            self.decays = [self.kernel_l2 * _is_dense_kernel(path) for path in paths]
         super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -165,6 +163,24 @@ class PerLayerAdam(PerLayer, keras.optimizers.Adam):
 
 
 @keras.saving.register_keras_serializable("segcore")
+class PerLayerAdamW(PerLayer, keras.optimizers.AdamW):
+    """AdamW with `PerLayer`'s options; its `weight_decay` is for the kernels that L2 applies to.
+
+    An encoder that learns at another rate is not decayed: Keras knows one learning rate only.
+    Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, alg. 2.
+    """
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Tells Keras which of `variables` not to decay."""
+        if not self.built:
+            left = [v for v in variables if not _is_dense_kernel(v.path)]
+            if self.encoder_rate != 1:
+                left += [v for v in variables if is_encoder(v.path)]
+            self.exclude_from_weight_decay(left)
+        super().build(variables)
+
+
+@keras.saving.register_keras_serializable("segcore")
 class PerLayerSGD(PerLayer, keras.optimizers.SGD):
     """SGD with `PerLayer`'s options."""
 
@@ -174,9 +190,21 @@ class PerLayerAdaBound(PerLayer, AdaBound):
     """AdaBound with `PerLayer`'s options."""
 
 
+OPTIMIZERS: dict[str, type[PerLayer]] = {
+    "adam": PerLayerAdam,
+    "sgd": PerLayerSGD,
+    "adabound": PerLayerAdaBound,
+    "adamw": PerLayerAdamW,
+}
+
+
 def is_encoder(path: str) -> bool:
     """Whether a layer or variable of this name belongs to MobileNetV2."""
     return path.startswith(ENCODER)
+
+
+def _is_dense_kernel(path: str) -> bool:
+    return path.endswith("/kernel") and "depthwise" not in path
 
 
 def _base_lr(learning_rate: LearningRate) -> float:

@@ -98,6 +98,21 @@ def test_a_finished_run_that_is_resumed_is_read_back(whole):
     assert history == whole[2] and weights_of(model) == weights_of(whole[0])
 
 
+def test_who_watches_sees_an_epoch_before_it_is_saved(copied):
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            states = [path.stem for path in run_folder.checkpoints(copied)]
+            seen.append((epoch, "val_miou" in logs, states))
+
+    model, data = toy_run.network(), toy_run.data()
+    validation = toy_run.validation()
+    fit(model, data, toy_run.RECIPE, validation=validation, folder=copied, resume=True,
+        watch=[Watch()])  # fmt: skip
+    assert seen == [(3, True, ["epoch_0003"])]
+
+
 def test_a_broken_checkpoint_is_named_and_the_one_before_it_taken(whole, copied):
     content = bytearray((copied / "checkpoints" / "epoch_0003.npz").read_bytes())
     largest = max(run_folder.load_state(copied)[1], key=lambda array: array.nbytes)
@@ -197,7 +212,7 @@ def test_rows_of_epochs_that_were_not_saved_are_run_again(copied):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"optimizer": "adamw"}, "optimizer must be one of adam, sgd, adabound, not 'adamw'"),
+        ({"optimizer": "lion"}, "optimizer must be one of adam, sgd, adabound, adamw, not 'lion'"),
         ({"epochs": 0}, "epochs must be 1 or more, not 0"),
         ({"clip": -1.0}, "clip must be 0 or more, not -1.0"),
         ({"average": 1.0}, "average must be at least 0 and below 1, not 1.0"),
@@ -208,7 +223,7 @@ def test_what_a_recipe_refuses(fields, message):
         replace(toy_run.RECIPE, **fields)
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd", "adabound"])
+@pytest.mark.parametrize("name", ["adam", "sgd", "adabound", "adamw"])
 def test_a_recipe_is_an_optimizer_with_its_schedule(name):
     recipe = Recipe(10, 0.01, name, warmup=4, encoder_rate=0.3, kernel_l2=1e-4, clip=1, average=0.9)
     optimizer = recipe.compiled_optimizer(steps=5)
@@ -217,6 +232,18 @@ def test_a_recipe_is_an_optimizer_with_its_schedule(name):
     rates = [float(optimizer._learning_rate(step)) for step in (0, 4, 27, 50)]
     assert rates == pytest.approx([0.002, 0.01, 0.01 * 0.5**0.9, 0], abs=1e-6)
     assert getattr(optimizer, "final_lr", 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("sgd", {"momentum": 0.5}), ("adabound", {"final_lr": 0.3}), ("adamw", {"weight_decay": 0.1})],
+)
+def test_an_optimizer_has_numbers_of_its_own_and_they_name_the_run(name, own):
+    recipe = toy_run.recipe(optimizer=name, options=own)
+    ((key, value),) = own.items()
+    assert getattr(recipe.compiled_optimizer(5), key) == value
+    assert recipe.identity()[key] == value and "options" not in recipe.identity()
+    assert set(toy_run.RECIPE.identity()) == set(recipe.identity()) - {key}
 
 
 def test_re_estimated_statistics_are_the_mean_of_those_of_the_batches():

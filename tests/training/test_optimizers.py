@@ -135,10 +135,8 @@ def test_a_schedule_that_only_warms_up_is_refused():
         PolynomialDecay(0, steps=10)
 
 
-KINDS = {
-    "adam": optimizers.PerLayerAdam,
-    "sgd": optimizers.PerLayerSGD,
-    "adabound": optimizers.PerLayerAdaBound,
+KINDS = dict(optimizers.OPTIMIZERS) | {
+    "adamw": lambda *args, **options: optimizers.PerLayerAdamW(*args, weight_decay=0.0, **options)
 }
 PATHS = ("Conv1/kernel", "block_1_depthwise/kernel", "logits/kernel", "logits/bias")
 
@@ -170,14 +168,22 @@ def test_a_part_for_an_encoder_that_is_not_there_is_refused():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_without_options_it_is_the_plain_optimizer(name):
-    plain = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "adabound": AdaBound}
+    adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
+    plain = {"adam": adam, "sgd": sgd, "adabound": AdaBound, "adamw": adam}
     assert stepped(KINDS[name](0.01)) == stepped(plain[name](0.01))
 
 
-def test_decay_pulls_at_dense_kernels_alone():
-    found = stepped(optimizers.PerLayerSGD(1.0, kernel_l2=0.1), gradient=0.0, steps=1)
-    wanted = {path: 0.9 if path in ("Conv1/kernel", "logits/kernel") else 1 for path in PATHS}
-    assert found == pytest.approx(wanted)
+@pytest.mark.parametrize(
+    ("optimizer", "pulled"),
+    [
+        (optimizers.PerLayerSGD(1.0, kernel_l2=0.1), {"Conv1/kernel", "logits/kernel"}),
+        (optimizers.PerLayerAdamW(1.0, weight_decay=0.1), {"Conv1/kernel", "logits/kernel"}),
+        (optimizers.PerLayerAdamW(1.0, encoder_rate=0.5, weight_decay=0.1), {"logits/kernel"}),
+    ],
+)
+def test_decay_pulls_at_dense_kernels_alone(optimizer, pulled):
+    found = stepped(optimizer, gradient=0.0, steps=1)
+    assert found == pytest.approx({path: 0.9 if path in pulled else 1 for path in PATHS})
 
 
 @pytest.mark.parametrize("name", KINDS)
