@@ -18,7 +18,7 @@ from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.course import results
 from segcore.data import voc
-from segcore.data.images import signed
+from segcore.data.images import letterbox, read_image, signed
 from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
 from segcore.inference.segmenter import Segmenter
@@ -283,3 +283,93 @@ def test_interval_width_tells_the_story_of_the_forty(experiment):
     assert found["forty_12_classes"]["classes"] == 2  # cat has 40,000 pixels there
     assert found["forty_12_classes"]["verdict"] == "not told apart"
     assert found["all"]["verdict"] == "better" and found["all"]["theirs"] < found["all"]["ours"]
+
+
+@pytest.mark.parametrize(
+    ("best", "rates", "chosen"),
+    [
+        (2e-3, 6, (3e-3, 1e-3)),  # inside
+        (0.9, 8, (0.1, 1e-3)),  # above all: twice beyond, no more
+        (2e-5, 8, (3e-5, 1e-3)),
+    ],
+)
+def test_a_search_goes_beyond_an_end_twice_and_then_tries_the_other_number(
+    experiment, best, rates, chosen
+):
+    protocol, asked = experiment("protocol"), []
+
+    def score(rate, value):
+        asked.append((rate, value))
+        return -abs(np.log(rate / best)) - abs(np.log10(value / 1e-3)) / 100
+
+    tried = protocol.search(protocol.SEARCHES["adam"], score)
+    assert asked == list(tried) and len(tried) == rates
+    assert protocol.best_of(tried) == chosen
+    assert [value for _, value in asked[-3:]] == [1e-7, 1e-5, 1e-3]
+
+
+def seed(right, photos=40, wrong=0):
+    """A network that has a part `right` of each photo's cat, the photos alike but for `wrong`."""
+    rows = [
+        {(8, 8): right + i % 2 * wrong, (8, 0): 100 - right - i % 2 * wrong} for i in range(photos)
+    ]
+    return replace(photo_matrices(*rows), model=f"{right}")
+
+
+def test_a_verdict_needs_seeds_apart_and_an_interval_without_0(experiment):
+    verdict = experiment("protocol").verdict
+    low, high = [seed(50), seed(54), seed(52)], [seed(60), seed(56), seed(58)]
+    found = verdict(high, low)
+    assert found["said"] == "better" and verdict(low, high)["said"] == "worse"
+    assert found["middle_seeds"]["network"] == "58" and found["middle_seeds"]["against"] == "52"
+    assert verdict([*high[:2], seed(53)], low)["said"] == "not told apart"  # seeds overlap
+    shaky = [seed(30, wrong=50), seed(31, wrong=50), seed(32, wrong=50)]
+    assert verdict(shaky, low)["said"] == "not told apart"  # photos disagree
+
+
+def test_photos_are_mirrored_where_they_stand(experiment):
+    rng = np.random.default_rng(0)
+    images, contents = rng.integers(0, 256, (2, 6, 6, 3), np.uint8), np.float32([[6, 4], [3, 6]])
+    turned = experiment("voc_features").mirrored(images, contents)
+    np.testing.assert_array_equal(turned[0, :, :4], images[0, :, 3::-1])
+    np.testing.assert_array_equal(turned[0, :, 4:], images[0, :, 4:])
+    np.testing.assert_array_equal(turned[1], images[1, :, ::-1])
+
+
+def test_features_are_kept_and_refused_to_other_weights(experiment, tmp_path, monkeypatch):
+    own = experiment("voc_features")
+    monkeypatch.setattr(own, "CACHE", tmp_path / "cache")
+    write_voc(tmp_path / "voc", 3, 1)
+    pairs = voc.file_pairs(tmp_path / "voc", "train")
+    image = keras.Input((257, 257, 3))
+    layers = [keras.layers.Conv2D(2, 1, stride) for stride in (16, 4)]
+    encoder = keras.Model(image, [layer(image) for layer in layers])
+    found = own.features("ours", pairs, encoder, mirror=True)
+    boxes = np.stack([letterbox(read_image(photo), 257)[0] for photo, _ in pairs])
+    for way, first in ((boxes, 0), (boxes[:, :, ::-1], 3)):
+        deep, low = encoder.predict_on_batch(signed(way))
+        np.testing.assert_allclose(found.deep[first : first + 3], deep, atol=2e-3)
+        np.testing.assert_allclose(found.low[first : first + 3], low, atol=2e-3)
+    np.testing.assert_array_equal(found.labels[3:], found.labels[:3, :, ::-1])
+    inputs, labels = own.Views(0, True, found)(np.random.default_rng(0), np.arange(3))
+    assert inputs[1].dtype == np.float32 and labels.shape == (3, 65, 65)
+    monkeypatch.setattr(own, "compute", None)  # what is kept is not computed again
+    again = own.features("ours", pairs, encoder, mirror=True)
+    assert again.source == found.source
+    layers[0].bias.assign([1.0, 2.0])
+    with pytest.raises(SystemExit, match="train_3: made from other photos or weights; delete it"):
+        own.features("ours", pairs, encoder, mirror=True)
+
+
+def test_a_film_has_the_masks_of_some_epochs_and_the_seconds_of_all(experiment, tmp_path):
+    film, boxes = experiment("film"), np.zeros((6, 9, 9, 3), np.uint8)
+    answers = Segmenter(lambda box: np.eye(21, dtype=np.float32)[np.full((9, 9), 8)], 9, "cat")
+    watch = film.Watch(tmp_path, answers, boxes)
+    watch.set_params({"epochs": 6})
+    for epoch in (*range(4), 3, 4, 5):  # the fourth again, for it had not been saved
+        watch.on_epoch_begin(epoch)
+        watch.on_epoch_end(epoch)
+    masks = film.masks(tmp_path)
+    assert list(masks) == [1, 2, 4, 6] and (masks[6] == 8).all() and masks[1].shape == (6, 9, 9)
+    assert len(json.loads((tmp_path / "seconds.json").read_text())) == 6
+    assert film.pictures(33).shape == (6, 33, 33, 3)
