@@ -45,7 +45,7 @@ LABELS = 0.25  # what a label weighs beside the teacher
 RARE = 0.1  # photos with a class that fewer of them show are drawn more often
 STEPS = 300  # of an epoch, after which a run is saved
 RECIPES = {
-    257: Recipe(8, 8e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
+    257: Recipe(14, 8e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
     513: Recipe(5, 2e-4, "sgd", warmup=100, clip=6.0, average=0.995, loss=Distillation()),
 }
 BATCH = {257: 8, 513: 4}
@@ -155,14 +155,11 @@ def chances(photos: voc_teacher.Pool) -> NDArray[np.float64]:
 
 
 def start(size: int, shared: Path) -> keras.Model:
-    """The student before its first step, a copy of DeepLabV3: at 513 with a light decoder."""
+    """The student before its first step, a copy of DeepLabV3 with a light decoder."""
+    network = deeplab.deeplab_light(size)
     v3 = checkpoint.read_weights(shared / common.DEEPLAB_V3)
-    if size == 513:
-        network, transplant = deeplab.deeplab_light(size), surgery.deeplab_v3_as_light
-    else:
-        network, transplant = deeplab.deeplab_v3_plus(size), surgery.deeplab_v3_as_plus
-    arrays = transplant(v3, checkpoint.arrays_of(network))
-    checkpoint.load_weights(network, arrays)
+    light = surgery.deeplab_v3_as_light(v3, checkpoint.arrays_of(network))
+    checkpoint.load_weights(network, light)
     return network
 
 
