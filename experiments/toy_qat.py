@@ -50,7 +50,7 @@ def scenes(count: int, start: int) -> tuple[NDArray[np.float32], NDArray[np.uint
 
 
 def network(batch_size: int | None = None) -> keras.Model:
-    """Four inverted residuals of growing atrous rate; the network of chapter 9."""
+    """Four inverted residuals of growing atrous rate; the network of chapter 10."""
     x = photo = keras.Input((SIZE, SIZE, 3), batch_size)
     x = keras.layers.Conv2D(16, 3, 2, "same", use_bias=False, name="first")(x)
     x = blocks.normalise(x, "first_BN", "relu6")

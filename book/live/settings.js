@@ -59,7 +59,7 @@ export function connectNumbers(studio, pause) {
   copy.addEventListener("click", async () => {
     const done = await guarded(() => navigator.clipboard.writeText(asText(studio)),
       () => "The browser keeps this page from its clipboard; write the numbers down by hand.");
-    if (done) say("Copied. Chapter 10 has a sheet for such numbers.");
+    if (done) say("Copied. Chapter 11 has a sheet for such numbers.");
   });
 }
 

@@ -2,7 +2,7 @@
 
 A sensor counts photons. Half the light is half the count, and counts scatter by their square root;
 reading them adds a few electrons more. The camera then turns them into bytes on a curve. Taught in
-chapter 10.
+chapter 11.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def darken(
 
     `gain` multiplies the count before it becomes bytes, as a camera's automatic exposure does:
     1/light gives the old brightness back, noise and all. Without `noise` only brightness changes.
-    Raises ValueError naming the argument. Taught in chapter 10.
+    Raises ValueError naming the argument. Taught in chapter 11.
     """
     check("light", light, 0 < light <= 1, "above 0 and at most 1")
     check("gain", gain, gain > 0, "above 0")

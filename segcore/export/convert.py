@@ -52,7 +52,7 @@ def to_tflite(
     int8 needs a `calibration`, unless the network carries its own ranges (see `qat`); `interface`
     says what goes in and out of it. With `argmax` class ids (1, S, S) int32 come out, else logits.
     Raises ValueError naming the argument, and when a file that should be int8 computes in float.
-    Jacob et al. 2018, Quantization and Training of Neural Networks. Taught in chapter 8.
+    Jacob et al. 2018, Quantization and Training of Neural Networks. Taught in chapter 9.
     """
     _check(network, precision, interface)
     if argmax:

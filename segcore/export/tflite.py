@@ -41,7 +41,7 @@ class File:
     """A .tflite, given as its path or its bytes, parsed once and not before that is needed.
 
     `content` is its bytes, `name` what messages call it, `model` the objects of its schema. Raises
-    ValueError for what is no .tflite file. Taught in chapter 8.
+    ValueError for what is no .tflite file. Taught in chapter 9.
     """
 
     def __init__(self, source: str | Path | bytes) -> None:

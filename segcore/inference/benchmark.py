@@ -81,7 +81,7 @@ def file_run(file: tflite.Source, threads: int | None = None) -> Run:
 def keras_runs(network: keras.Model) -> dict[str, Run]:
     """Four ways to run a Keras `network` with a fixed size on one image, by name.
 
-    They compute the same; what differs is how much Python stands around it. Taught in chapter 8.
+    They compute the same; what differs is how much Python stands around it. Taught in chapter 9.
     """
     import tensorflow as tf
 
@@ -108,7 +108,7 @@ def profile(path: str | Path, threads: int | None = 1, rounds: int = 10) -> list
 
     Each is cut out into a file of its own and timed in turn with the others; what it reads is
     often still in the cache, so the sum may lie below the time of the whole. Those that unpack
-    stored kernels count with the convolution behind them. Taught in chapter 8.
+    stored kernels count with the convolution behind them. Taught in chapter 9.
     """
     file = tflite.File(path)
     numbers = [n for n in range(len(file.operators)) if not file.is_unpacking(n)]

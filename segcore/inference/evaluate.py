@@ -104,7 +104,7 @@ def compare_files(
     Over all (photo, mask) `pairs`, at native size: `logit_difference`, the largest one between
     scores (None where one of the two gives class ids); `changed`, the fraction of pixels (0..1)
     with another class; `matrices` (N, C, C) as `evaluate` gives, and from their sum `accuracy` and
-    `miou` (0..1). Taught in chapter 8.
+    `miou` (0..1). Taught in chapter 9.
     """
     ours, theirs = _Watched(load(path)), _Watched(reference)
     if ours.segmenter.size != reference.size:

@@ -1,7 +1,7 @@
 """What a time was taken on: processor, family and the instructions that decide, system, runtime.
 
 Two processors behind one name ("AMD EPYC") can differ twofold in int8: one has AVX512-VNNI. So the
-name alone says little about a time. Taught in chapter 8.
+name alone says little about a time. Taught in chapter 9.
 """
 
 import os

@@ -36,6 +36,6 @@ def boundary_iou(
 ) -> NDArray[np.float64]:
     """IoU per class, (C,), within `width` pixels of a labelled border: how good the edges are.
 
-    For a data set, add up `boundary_confusion` and take `iou` once. Taught in chapter 6.
+    For a data set, add up `boundary_confusion` and take `iou` once. Taught in chapter 7.
     """
     return iou(boundary_confusion(labels, predictions, width, num_classes))

@@ -49,7 +49,7 @@ def deeplab_v3(
     mobile files: image pooling beside a 1×1 convolution, then bilinear upsampling by the factors
     of `upsampling`, (16,) at once or (4, 4) as DeepLabV3+ does it. ValueError for other factors
     and for a `size` that is not 16k+1 (`aligned`), 16k or 16k+1 (not `aligned`).
-    Chen et al. 2017, Rethinking Atrous Convolution, section 3.3. Taught in chapter 6.
+    Chen et al. 2017, Rethinking Atrous Convolution, section 3.3. Taught in chapter 7.
     """
     check("upsampling", upsampling, prod(upsampling) == 16, "factors of the output stride 16")
     images = image_input(size, 16, aligned, None)
@@ -76,7 +76,7 @@ def deeplab_v3_plus(
     feature 0 on pixel 0 and the last feature on the last pixel. Dilation rates are 6, 12, 18 at
     513 and shrink with the feature map. Set `batch_size` to export; `config` changes the inside,
     for instance to `PAPER`. ValueError for sizes, widths, strides and dilation rates that do not
-    fit. Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. Taught in chapter 6.
+    fit. Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. Taught in chapter 7.
     """
     config = config or DeepLabConfig()
     images = image_input(size, config.output_stride, config.aligned, batch_size)
@@ -170,7 +170,7 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
 
     A frozen encoder's features can be computed once and kept: then only the head is trained, in
     minutes on a CPU, as the course paper did. Both share the layers of `network`. ValueError for a
-    network without these features. Taught in chapter 7.
+    network without these features. Taught in chapter 8.
     """
     inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
     return keras.Model(network.input, inside), keras.Model(inside, network.output)

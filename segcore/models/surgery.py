@@ -21,7 +21,7 @@ def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float3
     what V3 lacks is set so that it passes V3's features through: the atrous branches get zero rows
     in `concat_projection`, each decoder convolution has a one in its kernel's centre and passes its
     first channels on. Every ReLU on the way is harmless because the features are positive already.
-    Both networks must have the same `filters`. Taught in chapter 6.
+    Both networks must have the same `filters`. Taught in chapter 7.
     """
     plus = {key: v3.get(key, value).copy() for key, value in fresh.items()}
     filters = v3["concat_projection/kernel"].shape[-1]

@@ -47,7 +47,7 @@ def correct_bias(
     pixels alike changes the verdict. One convolution after the other, in running order: measure
     how far the mean over `images` is off behind all that was corrected before, and take that off
     the bias. Nothing is trained and no file grows. `progress` may wrap the operators in a bar.
-    Nagel et al. 2019, Data-Free Quantization, section 4.2. Taught in chapter 8.
+    Nagel et al. 2019, Data-Free Quantization, section 4.2. Taught in chapter 9.
     """
     truth = tflite.opened(float_file)
     file = tflite.File(tflite.opened(int8_file).content)  # parsed here: its model will be changed

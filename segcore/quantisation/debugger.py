@@ -33,7 +33,7 @@ def integers(file: tflite.Source, image: Image, layer: str) -> Integers:
     """What goes in and out of the 1×1 convolution `layer` of an int8 `file`, to the bit.
 
     By the reference kernels, which `integers.pointwise` equals. Raises ValueError for a layer that
-    is no 1×1 convolution of this file. Taught in chapter 8.
+    is no 1×1 convolution of this file. Taught in chapter 9.
     """
     file = tflite.opened(file)
     found = [i for i, o in enumerate(file.operators) if o.layer == layer]
@@ -56,7 +56,7 @@ def signal_to_noise(
 
     10·log₁₀(Σ x² / Σ (x - x̂)²), x from `float_file`, x̂ from `int8_file`, summed over the values
     of all `images`; 20 dB means an error of a tenth. Noise of earlier operators counts as well.
-    Raises ValueError when the files do not come from one network. Taught in chapter 8.
+    Raises ValueError when the files do not come from one network. Taught in chapter 9.
     """
     files = tflite.opened(float_file), tflite.opened(int8_file)
     operators, kept = files[1].operators, same_operators(*files)

@@ -25,7 +25,7 @@ def fake_quantise(
     zero as above. The levels are shifted until one of them is exactly zero ("nudged"), as
     TensorFlow does it. The gradient is 1 inside the range and 0 outside: rounding counts as the
     identity. Bengio et al. 2013, straight-through estimator; Jacob et al. 2018, section 3. Taught
-    in chapter 9.
+    in chapter 10.
     """
     x, low, high = (ops.convert_to_tensor(each, "float32") for each in (x, low, high))
     if keras.backend.backend() == "tensorflow":
@@ -61,7 +61,7 @@ class FakeQuantise(keras.layers.Layer):
 
     The range is two non-trainable weights, `low` and `high`, and always holds zero. While `moving`
     is true, each training call that `observe`s draws it towards the batch's own extremes (the mean
-    over photos of each photo's least and largest value). Always float32. Taught in chapter 9.
+    over photos of each photo's least and largest value). Always float32. Taught in chapter 10.
     """
 
     def __init__(self, bits: int = 8, momentum: float = 0.99, name: str | None = None) -> None:
@@ -103,7 +103,7 @@ class Convolution(keras.layers.Layer):
     (B, H, W, C) → (B, H/stride, W/stride, filters), sides rounded up. Each output channel's kernel
     has a symmetric range of its own, its largest absolute value, and 2**bits - 1 levels; `bits`
     None leaves the kernel as it is. `source` names the range of the inputs. Always float32. Jacob
-    et al. 2018, section 3; per channel as in Krishnamoorthi 2018, section 2.2. Taught in chapter 9.
+    et al. 2018, section 3; per channel as in Krishnamoorthi 2018, section 2.2. Taught in chapter 10.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def fold(model: keras.Model) -> keras.Model:
     γ/√(σ² + ε) of the batch norm behind it, each bias is β - μγ/√(σ² + ε), with the statistics as
     trained. `model` is DeepLabV3, DeepLabV3+ or any functional model of their layers, and is left
     as it is; ValueError naming a layer of another kind. Jacob et al. 2018, Quantization and
-    Training of Neural Networks, section 3.2. Taught in chapter 9.
+    Training of Neural Networks, section 3.2. Taught in chapter 10.
     """
     inputs = inputs_by_layer(model)
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]

@@ -20,7 +20,7 @@ def limits(bits: int = 8) -> tuple[int, int]:
 def affine_for(low: float, high: float, bits: int = 8) -> Affine:
     """The map to `bits`-bit integers that covers `low` to `high`, extended to hold 0, met exactly.
 
-    Raises ValueError for an empty range. Jacob et al. 2018, section 2.1. Taught in chapter 8.
+    Raises ValueError for an empty range. Jacob et al. 2018, section 2.1. Taught in chapter 9.
     """
     lowest, highest = limits(bits)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -66,7 +66,7 @@ def pointwise(
 
     `maps` are those of image, kernel and output. A ReLU or ReLU6 behind it needs no line: the range
     of the output begins at 0, or ends at 6, and the last clip cuts there. Equals LiteRT's reference
-    kernel to the bit; its fast kernels round once and may differ by 1. Taught in chapter 8.
+    kernel to the bit; its fast kernels round once and may differ by 1. Taught in chapter 9.
     """
     source, weights, target = maps
     sums = (image.astype(np.int32) - source.zero) @ kernel.astype(np.int32) + bias

@@ -49,7 +49,7 @@ def calibrate(
     Each photo's least and largest value are taken; the range covers those of a fraction `quantile`
     of the photos (above 0, at most 1), so that one odd photo does not coarsen the levels for all.
     `model` is a trained float network, folded or not. ValueError without batches and for another
-    `quantile`. Jacob et al. 2018, section 3.1, average instead. Taught in chapter 9.
+    `quantile`. Jacob et al. 2018, section 3.1, average instead. Taught in chapter 10.
     """
     check("quantile", quantile, 0 < quantile <= 1, "above 0 and at most 1")
     folded = fold.ensure_folded(model)
@@ -78,7 +78,7 @@ def quantise(model: keras.Model, ranges: Ranges | None = None, bits: int = 8) ->
     precision policy. `ranges` come from `calibrate`; without them every range is -6 to 6, to be
     filled by `load_weights`. One range serves both ends of every resize, crop and concatenation.
     ValueError for ranges of another network and for `bits` outside 2 to 16. Jacob et al. 2018.
-    Taught in chapter 9.
+    Taught in chapter 10.
     """
     check("bits", bits, 2 <= bits <= 16, "between 2 and 16")
     folded = fold.ensure_folded(model)
@@ -111,7 +111,7 @@ def set_moving(network: keras.Model, moving: bool, momentum: float = 0.99) -> No
     """Whether training calls move the ranges of a quantised `network` (never the image's).
 
     A compiled training step keeps what it was compiled with: set this before. ValueError for a
-    `momentum` outside [0, 1). Taught in chapter 9.
+    `momentum` outside [0, 1). Taught in chapter 10.
     """
     check("momentum", momentum, 0 <= momentum < 1, "at least 0 and below 1")
     for layer in _rounding_layers(network):
@@ -130,7 +130,7 @@ def round_biases(network: keras.Model) -> None:
     quantisation step, that of the kernel times that of the input.
 
     Only what is left between network and file shrinks; nothing is gained or lost otherwise.
-    Taught in chapter 9.
+    Taught in chapter 10.
     """
     input_steps = {name: (high - low) / 255 for name, (low, high) in get_ranges(network).items()}
     for layer in network.layers:
@@ -146,7 +146,7 @@ def steps_apart(
     """How far a quantised `network` and its int8 file differ, logit by logit, (S, S, C).
 
     In quantisation steps of the output. `box` is a letterboxed photo (S, S, 3), `logits` (S, S, C)
-    what the file gives for it; `network` has a batch of 1. Taught in chapter 9.
+    what the file gives for it; `network` has a batch of 1. Taught in chapter 10.
     """
     low, high = get_ranges(network)[_rounding_layers(network)[-1].name]
     pixels = (box[None] - np.float32(128)) / np.float32(127.5)  # what the file takes the bytes for
@@ -159,7 +159,7 @@ def quantisation_points(folded: keras.Model) -> list[QuantisationPoint]:
 
     Behind every layer, but not between a convolution and its ReLU (TFLite does both at once), nor
     before what only picks or joins the values. What TFLite gives one scale shares a range, called
-    after the last concatenation in it, else after the first layer. Taught in chapter 9.
+    after the last concatenation in it, else after the first layer. Taught in chapter 10.
     """
     inputs, owners = inputs_by_layer(folded), _range_owners(folded)
     points = []

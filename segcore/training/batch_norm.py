@@ -15,7 +15,7 @@ def re_estimate(model: keras.Model, batches: Iterable[NDArray[Any]]) -> None:
 
     For networks whose statistics drifted in training, or come from another picture size.
     Batch-norm recalibration; Wu and Johnson 2021, Rethinking "Batch" in BatchNorm, section 3.2.
-    Raises ValueError when there is no batch. Taught in chapter 9.
+    Raises ValueError when there is no batch. Taught in chapter 10.
     """
     norms, count = layers_of(model), 0
     before = [(norm.momentum, norm.trainable) for norm in norms]

@@ -2,7 +2,7 @@
 
 Distribution is Keras' own: make the model inside `tf.distribute.MirroredStrategy().scope()`, or
 under jax after `keras.distribution.set_distribution(keras.distribution.DataParallel())`. Taught in
-chapter 7.
+chapter 8.
 """
 
 import json

@@ -20,7 +20,7 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
 
     `labels` (B, H, W) ids with 255 where nobody knows, `logits` (B, H, W, C) in any float dtype.
     On one device this is `keras.losses.SparseCategoricalCrossentropy(from_logits=True,
-    ignore_class=255)`. Taught in chapter 7.
+    ignore_class=255)`. Taught in chapter 8.
     """
     total = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, ignore_class=VOID, reduction="sum"
@@ -33,7 +33,7 @@ def dice(labels: Tensor, logits: Tensor) -> Tensor:
     """One minus the mean soft overlap, 2·Σpy / (Σp + Σy), of the classes labelled in the batch.
 
     Every class counts the same however few pixels it has, as in mIoU. Float32 scalar, 0..1.
-    Arguments as for `cross_entropy`. Milletari et al. 2016, V-Net, section 3. Taught in chapter 7.
+    Arguments as for `cross_entropy`. Milletari et al. 2016, V-Net, section 3. Taught in chapter 8.
     """
     known = ops.not_equal(labels, VOID)
     ids = ops.cast(ops.where(known, labels, 0), "int32")
@@ -54,7 +54,7 @@ def distillation(teacher: Tensor, logits: Tensor) -> Tensor:
 
     `teacher` and `logits` are (B, H, W, C); where all of a pixel's probabilities are 0 (padding),
     nothing is asked. Hinton et al. 2015, Distilling the Knowledge in a Neural Network, at
-    temperature 1. Taught in chapter 9.
+    temperature 1. Taught in chapter 10.
     """
     teacher = ops.cast(teacher, "float32")
     known = ops.cast(ops.sum(teacher, axis=-1) > 0, "float32")

@@ -19,7 +19,7 @@ class PolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     It rises as peak·(step + 1)/(warmup + 1) (Goyal et al. 2017, Accurate, Large Minibatch SGD,
     section 2.2) and falls as peak·(1 - progress)**power, progress 0..1 over what is left; beyond
     `steps` it stays 0 (Chen et al. 2018, DeepLab, section 4.1, "poly"). Raises ValueError naming
-    the argument. Taught in chapter 7.
+    the argument. Taught in chapter 8.
     """
 
     def __init__(self, peak: float, steps: int, warmup: int = 0, power: float = 0.9) -> None:
@@ -51,7 +51,7 @@ class AdaBound(keras.optimizers.Optimizer):
 
     Raises ValueError for a learning rate of 0 or below, β outside [0, 1), and for Keras' own
     `weight_decay`, which is decoupled: use `l2`.
-    Luo et al. 2019, Adaptive Gradient Methods with Dynamic Bound, alg. 2. Taught in chapter 7.
+    Luo et al. 2019, Adaptive Gradient Methods with Dynamic Bound, alg. 2. Taught in chapter 8.
     """
 
     def __init__(

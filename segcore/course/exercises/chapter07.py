@@ -1,242 +1,181 @@
-"""Exercises of chapter 7, "Three optimizers": a loss without void, AdaBound's clip, and luck."""
+"""Exercises of chapter 7, "DeepLabV3+": the maps of a thinner network, and IoU near borders."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from math import comb, isclose
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, number, recognise
-from segcore.data.voc import VOID
+from segcore import metrics
+from segcore.course.checks import Exercise, array, recognise
+from segcore.data import toy, voc
 
-Loss = Callable[[NDArray, NDArray], Any]
-Clip = Callable[[float, int], Any]
-Luck = Callable[[int], Any]
+SIZES = (65, 96, 17, 160)  # the tap's side and channels, then the encoder's, at 257 and half width
+WIDTHS = (2, 6)
+Score = Callable[[NDArray, NDArray, int], Any]
+
+_WRONG_SIZES = (
+    (0, 129, "65 and not 129: the tap lies behind two strides, Conv1's and that of block_1."),
+    (0, 64, "its side is not 64: 257 is 16k+1, and with `same` padding 257 → 129 → 65."),
+    (0, 33, "that is the tap of no network here; its side is the input's, halved twice."),
+    (1, 144, "144 is the tap at full width; here a block starts from fewer channels than 24."),
+    (1, 72, "6 times 12 would be 72, but no block puts out 12: it must be a multiple of 8."),
+    (1, 48, "48 is the projection that follows; the tap itself is what block_3 opens to."),
+    (1, 16, "16 channels go into block_3; the tap is inside it, after the expansion."),
+    (1, 64, "12 is rounded up to 16 here: rounding down would lose more than a tenth."),
+    (2, 9, "9 cells would be output stride 32; ours is 16: the last stride became a rate."),
+    (2, 33, "33 cells are the encoder's map at 513; at 257 it is half of that, and one."),
+    (2, 16, "one cell is missing: (257 - 1) / 16 gaps have a cell at both of their ends."),
+    (3, 320, "320 is the last map at full width; here it is half of that."),
+    (3, 256, "256 is what ASPP puts out; the encoder's last map comes before it."),
+)
+
+
+def _judge_sizes(answer: object) -> str | None:
+    """Four integers, nested or not; names the first one that is off."""
+    values = array(answer, "four numbers, side and channels of two maps,").ravel().tolist()
+    if len(values) != 4:
+        return f"four numbers are wanted, side and channels of two maps; here are {len(values)}."
+    if values == list(SIZES):
+        return None
+    if values == [65, 17, 96, 160] or values == [96, 65, 160, 17]:
+        return "the numbers are right, their order is not: side, channels, side, channels."
+    slips = tuple(((place, value), sentence) for place, value, sentence in _WRONG_SIZES)
+    place = next(i for i, (a, b) in enumerate(zip(values, SIZES, strict=True)) if a != b)
+    name = ("tap's side", "tap's channels", "encoder's side", "encoder's channels")[place]
+    return recognise(slips, lambda slip: values[slip[0]] == slip[1]) or (
+        f"the {name} {'are' if place % 2 else 'is'} not {values[place]:g}."
+    )
 
 
 @functools.cache
 def _case() -> tuple[NDArray, NDArray]:
-    """Probabilities (6, 5, 21) and labels (6, 5) of the classes 0, 3, 15 and void."""
-    rng = np.random.default_rng(7)
-    powers = np.exp(rng.normal(size=(6, 5, 21)))
-    labels = rng.choice([0, 3, 15, VOID], (6, 5), p=[0.5, 0.1, 0.2, 0.2])
-    return powers / powers.sum(-1, keepdims=True), labels
+    """A ToyVOC label (128, 128) with void, and a prediction: moved, with a hole deep inside."""
+    labels = toy.scene(200)[1]
+    things = np.where(labels == voc.VOID, 0, labels)
+    prediction = np.roll(things, (3, -2), (0, 1))
+    prediction[:6] = 7
+    rows, columns = np.nonzero(labels == 6)
+    prediction[rows[len(rows) // 2], columns] = 0
+    return labels, prediction
 
 
-def _surprise(p: NDArray, labels: NDArray) -> NDArray:
-    """-log p(label) of the labelled pixels, in a row."""
-    return -np.log(p[labels != VOID, labels[labels != VOID]])
+def _inside(labels: NDArray, prediction: NDArray, near: NDArray) -> NDArray:
+    return metrics.iou(metrics.confusion_matrix(labels[near], prediction[near]))
 
 
-def _as_background(p: NDArray, labels: NDArray) -> float:
-    return float(_surprise(p, np.where(labels == VOID, 0, labels)).mean())
+def _accuracies(labels: NDArray, prediction: NDArray, width: int) -> NDArray:
+    confusion = metrics.boundary_confusion(labels, prediction, width)
+    with np.errstate(all="ignore"):
+        return np.diag(confusion) / confusion.sum(1)
 
 
-_LOSSES: tuple[tuple[Loss, str], ...] = (
+def _emptied(labels: NDArray, prediction: NDArray, width: int) -> NDArray:
+    near = metrics.boundary_band(labels, width)
+    return metrics.iou(metrics.confusion_matrix(labels * near, prediction * near))
+
+
+def _void_as_background(labels: NDArray, prediction: NDArray, width: int) -> NDArray:
+    near = metrics.boundary_band(labels, width)
+    return _inside(np.where(labels == voc.VOID, 0, labels), prediction, near)
+
+
+_SLIPS: tuple[tuple[Score, str], ...] = (
     (
-        lambda p, y: _surprise(p, y).sum() / y.size,
-        "void pixels are in your divisor: divide by the number of labelled pixels.",
+        lambda y, p, w: metrics.iou(metrics.confusion_matrix(y, p)),
+        "that is the IoU of the whole picture; keep only the pixels inside the band.",
     ),
     (
-        _as_background,
-        "void counts as background here; nobody said that it is. Leave those pixels out.",
+        lambda y, p, w: _inside(y, p, ~metrics.boundary_band(y, w)),
+        "that scores everything but the band: the inside of things, where it is easy.",
     ),
     (
-        lambda p, y: _surprise(p, y).sum(),
-        "that is the sum over the pixels; a mean is wanted, so that photos of any size compare.",
+        lambda y, p, w: _inside(y, p, metrics.boundary_band(p, w)),
+        "your band follows the prediction, which then chooses its own test; take the label's.",
     ),
     (
-        lambda p, y: -_surprise(p, y).mean(),
-        "the sign is off: the logarithm of a probability is negative, and a loss is not.",
+        _emptied,
+        "outside the band your arrays hold 0, so all of it counts as background, and as right; "
+        "pick the pixels instead.",
     ),
     (
-        lambda p, y: _surprise(p, y).mean() / np.log(2),
-        "that is in bits; take the natural logarithm, np.log.",
+        _void_as_background,
+        "void counts as background here; it must not be scored, and the band is full of it.",
     ),
     (
-        lambda p, y: (1 - np.exp(-_surprise(p, y))).mean(),
-        "that is one minus the probability; its logarithm is wanted, which never forgives a "
-        "confident mistake.",
+        _accuracies,
+        "that divides by the labelled pixels only; pixels taken from others must cost too.",
     ),
     (
-        lambda p, y: -np.log(p[y != VOID]).mean(),
-        "that averages over all 21 classes; only the label's probability counts.",
+        lambda y, p, w: 100 * metrics.boundary_iou(y, p, w),
+        "right, but in percent: return fractions from 0 to 1.",
     ),
     (
-        lambda p, y: -np.log(p[y != VOID].max(-1)).mean(),
-        "that takes the likeliest class, right or wrong; take the label's.",
-    ),
-)
-
-
-def _judge_loss(function: Loss) -> str | None:
-    """Runs the reader's `function` on thirty pixels; recognises eight slips.
-
-    log(p + 1e-7), which never meets log 0, is as right as log(p): so the tolerance.
-    """
-    p, labels = _case()
-    value, wanted = array(function(p.copy(), labels.copy())), float(_surprise(p, labels).mean())
-    if value.ndim:
-        return f"one number is wanted; yours has shape {value.shape}: take the mean."
-    if isclose(value, wanted, rel_tol=1e-4):
-        return None
-    slip = recognise(_LOSSES, lambda slip: isclose(value, slip(p, labels), rel_tol=1e-4))
-    return slip or f"{wanted:.4f} was wanted here, yours is {float(value):.4f}."
-
-
-FINAL, GAMMA = 0.1, 1e-3
-CASES = tuple((adam, t) for adam in (1e-6, 0.02, 0.3, 1e9) for t in (1, 50, 1000, 10**6))
-
-
-def allowed(adam: float, t: int) -> float:
-    """What AdaBound makes of Adam's step size at step `t`."""
-    return min(max(adam, _low(t)), _high(t))
-
-
-def _low(t: float, gamma: float = GAMMA) -> float:
-    return FINAL * (1 - 1 / (gamma * t + 1))
-
-
-def _high(t: float, gamma: float = GAMMA) -> float:
-    return FINAL * (1 + 1 / (gamma * t))
-
-
-_CLIPS: tuple[tuple[Clip, str], ...] = (
-    (lambda a, t: a, "that is Adam; nothing is clipped."),
-    (lambda a, t: FINAL, "that is the end, after infinitely many steps: SGD."),
-    (lambda a, t: max(a, _low(t)), "the upper bound is missing: steps may still be too large."),
-    (lambda a, t: min(a, _high(t)), "the lower bound is missing: steps may still be too small."),
-    (
-        lambda a, t: min(max(a, _high(t)), _low(t)),
-        "lower and upper bound have changed places, so that it always gives the lower one.",
+        lambda y, p, w: metrics.boundary_iou(y, p, 2 * w),
+        "your band is twice as wide: `width` counts pixels on each side of a border.",
     ),
     (
-        lambda a, t: min(max(a, _low(t, 1)), _high(t, 1)),
-        "γ is missing from the bounds: they would be closed after a few steps.",
-    ),
-    (
-        lambda a, t: min(max(a, _low(t) / FINAL), _high(t) / FINAL),
-        "your bounds close on 1; they close on `final`.",
-    ),
-    (
-        lambda a, t: min(max(a, _low(t + 1)), _high(t + 1)),
-        "your steps count from 2: `t` is 1 at the first one already.",
+        lambda y, p, w: metrics.boundary_iou(y, p, WIDTHS[0]),
+        "right for one width only: use the argument `width`.",
     ),
 )
 
 
-def _judge_clip(function: Clip) -> str | None:
-    """Runs the reader's `function` on small, middling and huge steps, early and late."""
-    values = [number(function(adam, t), "one step size") for adam, t in CASES]
-
-    def same(rule: Clip) -> bool:
-        return np.allclose(values, [rule(a, t) for a, t in CASES], rtol=1e-6, atol=0)
-
-    if same(allowed):
-        return None
-    apart = [abs(value / allowed(*case) - 1) for value, case in zip(values, CASES, strict=True)]
-    adam, t = CASES[int(np.argmax(apart))]
-    return recognise(_CLIPS, same) or (
-        f"Adam's {adam:g} at step {t:,} should become {allowed(adam, t):.6g}."
-    )
-
-
-def luck(seeds: int) -> float:
-    """The chance that all runs of one of two equal optimizers beat all of the other's."""
-    return 2 / comb(2 * seeds, seeds)
+def _judge_band(function: Score) -> str | None:
+    """Runs the reader's `function` on one scene at two widths; recognises nine slips."""
+    labels, prediction = _case()
+    with np.errstate(all="ignore"):
+        answers = [array(function(labels.copy(), prediction.copy(), width)) for width in WIDTHS]
+        if answers[0].shape != (voc.NUM_CLASSES,):
+            return f"one IoU for each of 21 classes is wanted; yours has shape {answers[0].shape}."
+        if _same(answers, metrics.boundary_iou):
+            return None
+        if slip := recognise(_SLIPS, lambda slip: _same(answers, slip)):
+            return slip
+    truth = metrics.boundary_iou(labels, prediction, WIDTHS[0])
+    if np.allclose(np.nan_to_num(answers[0]), np.nan_to_num(truth)):
+        return "a class without a labelled pixel in the band has no IoU: give it np.nan, not 0."
+    return f"within {WIDTHS[0]} pixels the bus has {truth[6]:.3f}, yours {answers[0][6]:.3f}."
 
 
-_LUCKS: tuple[tuple[Luck, str], ...] = (
-    (
-        lambda n: 1 / comb(2 * n, n),
-        "that is the chance for one of the two, named beforehand; either may be the lucky one.",
-    ),
-    (
-        lambda n: 0.5**n,
-        "that compares run with run in pairs; the rule wants every run above every other.",
-    ),
-    (
-        lambda n: 2 * 0.5**n,
-        "pairs again: the worst run of one must beat the best of the other, not only its partner.",
-    ),
-    (
-        lambda n: 0.5 ** (n * n),
-        "the comparisons are not independent: who beats the best has beaten the others too.",
-    ),
-    (
-        lambda n: 1 / np.prod(np.arange(1, 2 * n + 1)),
-        "that is one exact order of all runs; the order inside each half does not matter.",
-    ),
-)
-
-
-def _judge_luck(function: Luck) -> str | None:
-    """Runs the reader's `function` on 2, 3 and 5 seeds; recognises five slips."""
-    seeds = (1, 2, 3, 5)
-    values = [number(function(n), "one chance") for n in seeds]
-
-    def same(rule: Luck) -> bool:
-        return np.allclose(values[1:], [rule(n) for n in seeds[1:]], rtol=1e-6)
-
-    if same(luck):
-        return None
-    if slip := recognise(_LUCKS, same):
-        return slip
-    if not isclose(values[0], 1):
-        return f"with one seed each it must be 1, as one is always ahead; yours says {values[0]}."
-    n, value = next(
-        (n, v) for n, v in zip(seeds, values, strict=True) if not isclose(v, luck(n), rel_tol=1e-6)
-    )
-    return f"with {n} seeds each it is {luck(n):.4g}, yours says {value:.4g}."
+def _same(answers: list[NDArray], score: Score) -> bool:
+    """Whether `score` gives these very `answers`, NaN included."""
+    labels, prediction = _case()
+    wanted = [score(labels, prediction, width) for width in WIDTHS]
+    return all(np.allclose(a, b, equal_nan=True) for a, b in zip(answers, wanted, strict=True))
 
 
 EXERCISES = {
-    "loss": Exercise(
-        judge=_judge_loss,
-        function="",
-        praise="void neither teaches nor dilutes.",
-        right=(
-            lambda p, y: _surprise(p, y).mean(),
-            lambda p, y: -np.log(p[y != VOID, y[y != VOID]] + 1e-7).mean(),
-            lambda p, y: float(
-                np.mean([-np.log(p[i][y[i]]) for i in np.ndindex(6, 5) if y[i] < 255])
+    "sizes": Exercise(
+        judge=_judge_sizes,
+        praise="12 channels become 16, and a block opens them to 6 times as many.",
+        right=(SIZES, [(65, 96), (17, 160)], np.array(SIZES)),
+        wrong=(
+            ((65, 17), "four numbers"),
+            ((65, 17, 96, 160), "order"),
+            *(
+                ((*SIZES[:place], value, *SIZES[place + 1 :]), sentence[:30])
+                for place, value, sentence in _WRONG_SIZES
             ),
-        ),
-        wrong=(
-            (_case()[1], "without brackets"),
-            (lambda p, y: ..., "behind return"),
-            (_surprise, "take the mean"),
-            *((slip, sentence[:30]) for slip, sentence in _LOSSES),
-            (lambda p, y: 3.0, "was wanted here"),
+            ((66, 96, 17, 160), "tap's side is not 66"),
+            ((65, 96, 17, 161), "encoder's channels are not 161"),
         ),
     ),
-    "clip": Exercise(
-        judge=_judge_clip,
+    "band": Exercise(
+        judge=_judge_band,
         function="",
-        praise="early it is Adam, late it is SGD, and γ says when.",
-        right=(allowed, lambda a, t: np.clip(a, _low(t), _high(t))),
+        praise="the easy inside no longer hides the edges.",
+        right=(metrics.boundary_iou, lambda y, p, w: metrics.boundary_iou(y, p, w).tolist()),
         wrong=(
-            (0.1, "without brackets"),
-            (lambda a, t: ..., "behind return"),
-            *((slip, sentence[:30]) for slip, sentence in _CLIPS),
-            (lambda a, t: a + 1, "should become"),
-        ),
-    ),
-    "luck": Exercise(
-        judge=_judge_luck,
-        function="",
-        praise="with two seeds each luck wins one time in three, with three one time in ten.",
-        right=(luck, lambda n: 2.0 / comb(2 * n, n)),
-        wrong=(
-            (0.1, "without brackets"),
-            (lambda n: ..., "behind return"),
-            *((slip, sentence[:30]) for slip, sentence in _LUCKS),
-            (lambda n: 0.5, "with one seed each"),
-            (lambda n: 1 / n, "with 2 seeds each it is 0.3333, yours says 0.5"),
+            (_case()[0], "without brackets"),
+            (lambda y, p, w: ..., "behind return"),
+            (lambda y, p, w: float(np.nanmean(metrics.boundary_iou(y, p, w))), "21 classes"),
+            *((slip, sentence[:40]) for slip, sentence in _SLIPS),
+            (lambda y, p, w: np.nan_to_num(metrics.boundary_iou(y, p, w)), "np.nan"),
+            (lambda y, p, w: metrics.boundary_iou(y, p, w) / 3, "the bus has"),
         ),
     ),
 }

@@ -1,173 +1,242 @@
-"""Exercises of chapter 8, "Quantisation": a range, a layer in integers, and a bias put right."""
+"""Exercises of chapter 8, "Three optimizers": a loss without void, AdaBound's clip, and luck."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from math import comb, isclose
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segcore.course.checks import Exercise, array, number, recognise
-from segcore.export.affine import Affine
-from segcore.quantisation.integers import pointwise
+from segcore.data.voc import VOID
 
-SCALE, ZERO = 6 / 255, -128  # of ReLU6's output
-STEPS = 3_000  # 0.6 / (0.02 · 0.01): the bias in exercise 3
-Layer = Callable[..., Any]
-
-_WRONG_SCALES = (
-    (6 / 256, "256 integers have 255 steps between them: like posts and the gaps of a fence."),
-    (6 / 127, "that gives half of the integers to numbers below 0, which ReLU6 never puts out."),
-    (12 / 255, "ReLU6 reaches from 0 to 6, not from -6: its range is 6 wide."),
-    (255 / 6, "upside down: the scale is how much of a number one step is worth."),
-    (6.0, "6 is the width of the whole range; the scale is the width of one step in it."),
-)
-_WRONG_ZEROS = (
-    (0, "0 would be the integer for uint8; int8 begins at -128, and 0 is the least number here."),
-    (127, "127 stands for the largest number, 6; which integer stands for 0?"),
-    (-127, "-127 is the end of the range for kernels, which leave -128 out; activations use it."),
-    (128, "an int8 ends at 127; and the least integer must mean the least number, 0."),
-)
-
-
-def _judge_range(answer: object) -> str | None:
-    """Scale and zero point of ReLU6's range; names the first one that is off."""
-    values = array(answer, "a pair of numbers, (scale, zero point),").ravel().tolist()
-    if len(values) != 2:
-        return f"two numbers are wanted, (scale, zero point); here are {len(values)}."
-    scale, zero = values
-    if np.isclose(scale, ZERO) and np.isclose(zero, SCALE, rtol=1e-3):
-        return "the numbers are right, their order is not: scale first."
-    if not np.isclose(scale, SCALE, rtol=1e-3):
-        known = recognise(_WRONG_SCALES, lambda slip: np.isclose(scale, slip, rtol=1e-3))
-        return known or f"the scale is not {scale:.4g}: 6 is cut into how many steps?"
-    if zero != ZERO:
-        known = recognise(_WRONG_ZEROS, lambda slip: zero == slip)
-        return known or f"the zero point is not {zero:g}: which integer means 0?"
-    return None
+Loss = Callable[[NDArray, NDArray], Any]
+Clip = Callable[[float, int], Any]
+Luck = Callable[[int], Any]
 
 
 @functools.cache
-def _case() -> tuple[NDArray, NDArray, NDArray, int, NDArray, int]:
-    """A small layer: integers in, kernel, bias, zero point in, factors, zero point out."""
-    random = np.random.default_rng(8)
-    x = random.integers(-128, 128, (6, 7, 24)).astype(np.int8)
-    kernel = random.integers(-127, 128, (24, 10)).astype(np.int8)
-    bias = random.integers(-40_000, 40_000, 10).astype(np.int32)
-    return x, kernel, bias, 11, random.uniform(0.0008, 0.004, 10), -37
+def _case() -> tuple[NDArray, NDArray]:
+    """Probabilities (6, 5, 21) and labels (6, 5) of the classes 0, 3, 15 and void."""
+    rng = np.random.default_rng(7)
+    powers = np.exp(rng.normal(size=(6, 5, 21)))
+    labels = rng.choice([0, 3, 15, VOID], (6, 5), p=[0.5, 0.1, 0.2, 0.2])
+    return powers / powers.sum(-1, keepdims=True), labels
 
 
-def _layer(
-    wide: bool = True,
-    less_in: bool = True,
-    rounded: bool = True,
-    add_out: bool = True,
-    clipped: bool = True,
-    with_bias: bool = True,
-) -> Layer:
-    """The right layer, or one with a slip in it."""
-
-    def run(x: NDArray, kernel: NDArray, bias: NDArray, zx: int, m: NDArray, zy: int) -> NDArray:
-        x, kernel = (x.astype(np.int32), kernel.astype(np.int32)) if wide else (x, kernel)
-        sums = (x - np.asarray(zx if less_in else 0, x.dtype)) @ kernel + bias * with_bias
-        scaled = np.round(sums * m) if rounded else np.floor(sums * m)
-        moved = scaled + (zy if add_out else 0)
-        return (np.clip(moved, -128, 127) if clipped else moved.astype(np.int64)).astype(np.int8)
-
-    return run
+def _surprise(p: NDArray, labels: NDArray) -> NDArray:
+    """-log p(label) of the labelled pixels, in a row."""
+    return -np.log(p[labels != VOID, labels[labels != VOID]])
 
 
-_SLIPS: tuple[tuple[Layer, str], ...] = (
+def _as_background(p: NDArray, labels: NDArray) -> float:
+    return float(_surprise(p, np.where(labels == VOID, 0, labels)).mean())
+
+
+_LOSSES: tuple[tuple[Loss, str], ...] = (
     (
-        _layer(wide=False),
-        "your sums ran over: int8 times int8 stays int8 in NumPy, and 100 · 2 becomes -56 without "
-        "a word. Make both int32 first.",
+        lambda p, y: _surprise(p, y).sum() / y.size,
+        "void pixels are in your divisor: divide by the number of labelled pixels.",
     ),
-    (_layer(less_in=False), "the zero point of what comes in must be taken off: x - zx."),
-    (_layer(rounded=False), "floor always goes down, which shifts every mean; round."),
-    (_layer(add_out=False), "the zero point of what goes out is missing: + zy at the end."),
-    (_layer(clipped=False), "what lies beyond -128 or 127 wrapped around to the other end; clip."),
-    (_layer(with_bias=False), "the bias is missing: it joins the sums before they are rescaled."),
+    (
+        _as_background,
+        "void counts as background here; nobody said that it is. Leave those pixels out.",
+    ),
+    (
+        lambda p, y: _surprise(p, y).sum(),
+        "that is the sum over the pixels; a mean is wanted, so that photos of any size compare.",
+    ),
+    (
+        lambda p, y: -_surprise(p, y).mean(),
+        "the sign is off: the logarithm of a probability is negative, and a loss is not.",
+    ),
+    (
+        lambda p, y: _surprise(p, y).mean() / np.log(2),
+        "that is in bits; take the natural logarithm, np.log.",
+    ),
+    (
+        lambda p, y: (1 - np.exp(-_surprise(p, y))).mean(),
+        "that is one minus the probability; its logarithm is wanted, which never forgives a "
+        "confident mistake.",
+    ),
+    (
+        lambda p, y: -np.log(p[y != VOID]).mean(),
+        "that averages over all 21 classes; only the label's probability counts.",
+    ),
+    (
+        lambda p, y: -np.log(p[y != VOID].max(-1)).mean(),
+        "that takes the likeliest class, right or wrong; take the label's.",
+    ),
 )
 
 
-def _judge_layer(function: Layer) -> str | None:
-    """Runs the reader's layer on a small case; recognises six slips."""
-    with np.errstate(all="ignore"):
-        answer = array(function(*(np.copy(p) if np.ndim(p) else p for p in _case())))
-        x, kernel, bias, zx, m, zy = _case()
-        truth = pointwise(x, kernel, bias, (Affine(1.0, zx), Affine(m), Affine(1.0, zy)))
-        if answer.shape != truth.shape:
-            return f"the shape must be {truth.shape}: (H, W, I) @ (I, O); yours is {answer.shape}."
-        off = np.abs(answer - truth)
-        if off.max() <= 1 and (off == 0).mean() > 0.95:
-            return None
-        if slip := recognise(_SLIPS, lambda slip: np.array_equal(answer, slip(*_case()))):
-            return slip
-    return f"the first integer of the first pixel is {truth[0, 0, 0]}, yours {answer[0, 0, 0]:g}."
+def _judge_loss(function: Loss) -> str | None:
+    """Runs the reader's `function` on thirty pixels; recognises eight slips.
 
-
-def _judge_bias(answer: object) -> str | None:
-    """How many steps the stored bias must rise."""
-    wrong = {
-        -STEPS: "the channel is too low, so the bias must rise.",
-        30: "that divides by the scale of what comes in alone; the kernel's scale counts too.",
-        60: "that divides by the scale of the kernel alone; what comes in has a scale too.",
-        0.00012: "that multiplies by the two scales; dividing turns a number into steps.",
-        0.6: "0.6 is the number itself; the file stores the bias in steps.",
-        3: "that divides by 0.2: multiply the two scales once more.",
-    }
-    value = number(answer)
-    if np.isclose(value, STEPS, rtol=0.01):
+    log(p + 1e-7), which never meets log 0, is as right as log(p): so the tolerance.
+    """
+    p, labels = _case()
+    value, wanted = array(function(p.copy(), labels.copy())), float(_surprise(p, labels).mean())
+    if value.ndim:
+        return f"one number is wanted; yours has shape {value.shape}: take the mean."
+    if isclose(value, wanted, rel_tol=1e-4):
         return None
-    slip = recognise(wrong.items(), lambda slip: np.isclose(value, slip, rtol=0.01))
-    return slip or ("too many steps." if value > STEPS else "too few steps.")
+    slip = recognise(_LOSSES, lambda slip: isclose(value, slip(p, labels), rel_tol=1e-4))
+    return slip or f"{wanted:.4f} was wanted here, yours is {float(value):.4f}."
+
+
+FINAL, GAMMA = 0.1, 1e-3
+CASES = tuple((adam, t) for adam in (1e-6, 0.02, 0.3, 1e9) for t in (1, 50, 1000, 10**6))
+
+
+def allowed(adam: float, t: int) -> float:
+    """What AdaBound makes of Adam's step size at step `t`."""
+    return min(max(adam, _low(t)), _high(t))
+
+
+def _low(t: float, gamma: float = GAMMA) -> float:
+    return FINAL * (1 - 1 / (gamma * t + 1))
+
+
+def _high(t: float, gamma: float = GAMMA) -> float:
+    return FINAL * (1 + 1 / (gamma * t))
+
+
+_CLIPS: tuple[tuple[Clip, str], ...] = (
+    (lambda a, t: a, "that is Adam; nothing is clipped."),
+    (lambda a, t: FINAL, "that is the end, after infinitely many steps: SGD."),
+    (lambda a, t: max(a, _low(t)), "the upper bound is missing: steps may still be too large."),
+    (lambda a, t: min(a, _high(t)), "the lower bound is missing: steps may still be too small."),
+    (
+        lambda a, t: min(max(a, _high(t)), _low(t)),
+        "lower and upper bound have changed places, so that it always gives the lower one.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t, 1)), _high(t, 1)),
+        "γ is missing from the bounds: they would be closed after a few steps.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t) / FINAL), _high(t) / FINAL),
+        "your bounds close on 1; they close on `final`.",
+    ),
+    (
+        lambda a, t: min(max(a, _low(t + 1)), _high(t + 1)),
+        "your steps count from 2: `t` is 1 at the first one already.",
+    ),
+)
+
+
+def _judge_clip(function: Clip) -> str | None:
+    """Runs the reader's `function` on small, middling and huge steps, early and late."""
+    values = [number(function(adam, t), "one step size") for adam, t in CASES]
+
+    def same(rule: Clip) -> bool:
+        return np.allclose(values, [rule(a, t) for a, t in CASES], rtol=1e-6, atol=0)
+
+    if same(allowed):
+        return None
+    apart = [abs(value / allowed(*case) - 1) for value, case in zip(values, CASES, strict=True)]
+    adam, t = CASES[int(np.argmax(apart))]
+    return recognise(_CLIPS, same) or (
+        f"Adam's {adam:g} at step {t:,} should become {allowed(adam, t):.6g}."
+    )
+
+
+def luck(seeds: int) -> float:
+    """The chance that all runs of one of two equal optimizers beat all of the other's."""
+    return 2 / comb(2 * seeds, seeds)
+
+
+_LUCKS: tuple[tuple[Luck, str], ...] = (
+    (
+        lambda n: 1 / comb(2 * n, n),
+        "that is the chance for one of the two, named beforehand; either may be the lucky one.",
+    ),
+    (
+        lambda n: 0.5**n,
+        "that compares run with run in pairs; the rule wants every run above every other.",
+    ),
+    (
+        lambda n: 2 * 0.5**n,
+        "pairs again: the worst run of one must beat the best of the other, not only its partner.",
+    ),
+    (
+        lambda n: 0.5 ** (n * n),
+        "the comparisons are not independent: who beats the best has beaten the others too.",
+    ),
+    (
+        lambda n: 1 / np.prod(np.arange(1, 2 * n + 1)),
+        "that is one exact order of all runs; the order inside each half does not matter.",
+    ),
+)
+
+
+def _judge_luck(function: Luck) -> str | None:
+    """Runs the reader's `function` on 2, 3 and 5 seeds; recognises five slips."""
+    seeds = (1, 2, 3, 5)
+    values = [number(function(n), "one chance") for n in seeds]
+
+    def same(rule: Luck) -> bool:
+        return np.allclose(values[1:], [rule(n) for n in seeds[1:]], rtol=1e-6)
+
+    if same(luck):
+        return None
+    if slip := recognise(_LUCKS, same):
+        return slip
+    if not isclose(values[0], 1):
+        return f"with one seed each it must be 1, as one is always ahead; yours says {values[0]}."
+    n, value = next(
+        (n, v) for n, v in zip(seeds, values, strict=True) if not isclose(v, luck(n), rel_tol=1e-6)
+    )
+    return f"with {n} seeds each it is {luck(n):.4g}, yours says {value:.4g}."
 
 
 EXERCISES = {
-    "range": Exercise(
-        judge=_judge_range,
-        praise="the least integer means 0 and the largest 6; nothing is wasted.",
-        right=((SCALE, ZERO), [0.02353, -128], np.array([6 / 255, -128])),
-        wrong=(
-            (SCALE, "two numbers"),
-            ((ZERO, SCALE), "order"),
-            *(((value, ZERO), text[:40]) for value, text in _WRONG_SCALES),
-            ((0.5, ZERO), "the scale is not 0.5"),
-            *(((SCALE, value), text[:40]) for value, text in _WRONG_ZEROS),
-            ((SCALE, 5), "the zero point is not 5"),
-        ),
-    ),
-    "layer": Exercise(
-        judge=_judge_layer,
+    "loss": Exercise(
+        judge=_judge_loss,
         function="",
-        unanswered="return the integers of the layer.",
-        praise="integers, but for m; a mean or an enlargement has integer rules of its own.",
-        right=(_layer(), lambda *parts: _layer()(*parts).astype(int)),
+        praise="void neither teaches nor dilutes.",
+        right=(
+            lambda p, y: _surprise(p, y).mean(),
+            lambda p, y: -np.log(p[y != VOID, y[y != VOID]] + 1e-7).mean(),
+            lambda p, y: float(
+                np.mean([-np.log(p[i][y[i]]) for i in np.ndindex(6, 5) if y[i] < 255])
+            ),
+        ),
         wrong=(
-            (_case()[0], "without brackets"),
-            (lambda *parts: ..., "return the integers"),
-            (lambda *parts: np.zeros(3), "the shape must be"),
-            *((slip, sentence[:40]) for slip, sentence in _SLIPS),
-            (lambda *parts: np.zeros((6, 7, 10)), "the first integer"),
+            (_case()[1], "without brackets"),
+            (lambda p, y: ..., "behind return"),
+            (_surprise, "take the mean"),
+            *((slip, sentence[:30]) for slip, sentence in _LOSSES),
+            (lambda p, y: 3.0, "was wanted here"),
         ),
     ),
-    "bias": Exercise(
-        judge=_judge_bias,
-        praise="a bias counts in steps of one product: input scale times kernel scale.",
-        right=(3000, 3000.0, 0.6 / (0.02 * 0.01)),
+    "clip": Exercise(
+        judge=_judge_clip,
+        function="",
+        praise="early it is Adam, late it is SGD, and γ says when.",
+        right=(allowed, lambda a, t: np.clip(a, _low(t), _high(t))),
         wrong=(
-            ("3000", "a single number"),
-            (-3000, "must rise"),
-            (30, "kernel's scale counts"),
-            (60, "of the kernel alone"),
-            (0.00012, "multiplies by the two"),
-            (0.6, "the number itself"),
-            (3, "divides by 0.2"),
-            (3500, "too many"),
-            (2000, "too few"),
+            (0.1, "without brackets"),
+            (lambda a, t: ..., "behind return"),
+            *((slip, sentence[:30]) for slip, sentence in _CLIPS),
+            (lambda a, t: a + 1, "should become"),
+        ),
+    ),
+    "luck": Exercise(
+        judge=_judge_luck,
+        function="",
+        praise="with two seeds each luck wins one time in three, with three one time in ten.",
+        right=(luck, lambda n: 2.0 / comb(2 * n, n)),
+        wrong=(
+            (0.1, "without brackets"),
+            (lambda n: ..., "behind return"),
+            *((slip, sentence[:30]) for slip, sentence in _LUCKS),
+            (lambda n: 0.5, "with one seed each"),
+            (lambda n: 1 / n, "with 2 seeds each it is 0.3333, yours says 0.5"),
         ),
     ),
 }

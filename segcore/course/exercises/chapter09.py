@@ -1,192 +1,173 @@
-"""Exercises of chapter 9: a gradient through a staircase, and batch norm folded away."""
+"""Exercises of chapter 9, "Quantisation": a range, a layer in integers, and a bias put right."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, recognise
+from segcore.course.checks import Exercise, array, number, recognise
+from segcore.export.affine import Affine
+from segcore.quantisation.integers import pointwise
 
-Gradient = Callable[[NDArray, NDArray, float, float], Any]
-Fold = Callable[..., tuple[Any, Any]]
+SCALE, ZERO = 6 / 255, -128  # of ReLU6's output
+STEPS = 3_000  # 0.6 / (0.02 · 0.01): the bias in exercise 3
+Layer = Callable[..., Any]
 
-LOW, HIGH = -1.0, 0.5
-
-
-def _case() -> tuple[NDArray, NDArray]:
-    """Values inside and outside the range, both ends among them, and gradients from above."""
-    x = np.array([-2.0, LOW, -0.4, 0.0, 0.3, HIGH, 0.8])
-    return x, np.array([1.0, -2.0, 3.0, 0.5, -1.5, 2.5, -4.0])
-
-
-def _inside(x: NDArray, low: float, high: float) -> NDArray:
-    return (x >= low) & (x <= high)
-
-
-_GRADIENTS: tuple[tuple[Gradient, str], ...] = (
-    (
-        lambda x, g, low, high: g,
-        "values beyond the range are cut off: moving them changes nothing, so their gradient is 0.",
-    ),
-    (
-        lambda x, g, low, high: np.zeros_like(x),
-        "that is the staircase's own slope, 0 nearly everywhere; nothing could learn from it.",
-    ),
-    (
-        lambda x, g, low, high: _inside(x, low, high).astype(float),
-        "that is the slope alone; multiply it by `upstream`, as the chain rule wants.",
-    ),
-    (
-        lambda x, g, low, high: g * ~_inside(x, low, high),
-        "inside and outside are swapped: what is cut off must not learn, the rest must.",
-    ),
-    (
-        lambda x, g, low, high: g * ((x > low) & (x < high)),
-        "an end of the range still belongs to it: the largest weight of a kernel lies just there.",
-    ),
-    (
-        lambda x, g, low, high: np.clip(g, low, high),
-        "you cut off the gradient; it is `x` that tells where to pass it on.",
-    ),
-    (
-        lambda x, g, low, high: g * np.clip(x, low, high),
-        "the slope inside is 1, not the value itself.",
-    ),
-    (
-        lambda x, g, low, high: g * (np.abs(x) <= high),
-        "the range need not be symmetric: use `low` for its lower end.",
-    ),
+_WRONG_SCALES = (
+    (6 / 256, "256 integers have 255 steps between them: like posts and the gaps of a fence."),
+    (6 / 127, "that gives half of the integers to numbers below 0, which ReLU6 never puts out."),
+    (12 / 255, "ReLU6 reaches from 0 to 6, not from -6: its range is 6 wide."),
+    (255 / 6, "upside down: the scale is how much of a number one step is worth."),
+    (6.0, "6 is the width of the whole range; the scale is the width of one step in it."),
+)
+_WRONG_ZEROS = (
+    (0, "0 would be the integer for uint8; int8 begins at -128, and 0 is the least number here."),
+    (127, "127 stands for the largest number, 6; which integer stands for 0?"),
+    (-127, "-127 is the end of the range for kernels, which leave -128 out; activations use it."),
+    (128, "an int8 ends at 127; and the least integer must mean the least number, 0."),
 )
 
 
-def straight_through(x: NDArray, upstream: NDArray, low: float, high: float) -> NDArray:
-    """The answer: `upstream` where `x` is inside [low, high], else 0."""
-    return upstream * _inside(x, low, high)
+def _judge_range(answer: object) -> str | None:
+    """Scale and zero point of ReLU6's range; names the first one that is off."""
+    values = array(answer, "a pair of numbers, (scale, zero point),").ravel().tolist()
+    if len(values) != 2:
+        return f"two numbers are wanted, (scale, zero point); here are {len(values)}."
+    scale, zero = values
+    if np.isclose(scale, ZERO) and np.isclose(zero, SCALE, rtol=1e-3):
+        return "the numbers are right, their order is not: scale first."
+    if not np.isclose(scale, SCALE, rtol=1e-3):
+        known = recognise(_WRONG_SCALES, lambda slip: np.isclose(scale, slip, rtol=1e-3))
+        return known or f"the scale is not {scale:.4g}: 6 is cut into how many steps?"
+    if zero != ZERO:
+        known = recognise(_WRONG_ZEROS, lambda slip: zero == slip)
+        return known or f"the zero point is not {zero:g}: which integer means 0?"
+    return None
 
 
-def _judge_gradient(function: Gradient) -> str | None:
-    """Runs the reader's `function` on seven values; recognises the usual slips."""
-    x, upstream = _case()
-    answer = array(function(x.copy(), upstream.copy(), LOW, HIGH))
-    if answer.shape != x.shape:
-        return f"one gradient for each value is wanted, {x.shape}; yours has shape {answer.shape}."
-    wanted = straight_through(x, upstream, LOW, HIGH)
-    if np.allclose(answer, wanted):
-        return None
-    i = int(np.argmin(np.isclose(answer, wanted)))  # the first that is off
-    place = "inside" if _inside(x, LOW, HIGH)[i] else "outside"
-    return recognise(
-        _GRADIENTS, lambda slip: np.allclose(answer, slip(x, upstream, LOW, HIGH))
-    ) or (
-        f"for x = {x[i]} {place} the range, {upstream[i]} comes in and {answer[i]:.3g} goes out; "
-        f"it should be {wanted[i]:.3g}."
-    )
+@functools.cache
+def _case() -> tuple[NDArray, NDArray, NDArray, int, NDArray, int]:
+    """A small layer: integers in, kernel, bias, zero point in, factors, zero point out."""
+    random = np.random.default_rng(8)
+    x = random.integers(-128, 128, (6, 7, 24)).astype(np.int8)
+    kernel = random.integers(-127, 128, (24, 10)).astype(np.int8)
+    bias = random.integers(-40_000, 40_000, 10).astype(np.int32)
+    return x, kernel, bias, 11, random.uniform(0.0008, 0.004, 10), -37
 
 
-def fold(
-    kernel: NDArray, gamma: NDArray, beta: NDArray, mean: NDArray, variance: NDArray, epsilon: float
-) -> tuple[NDArray, NDArray]:
-    """The answer: a kernel (k, k, C, filters) and a bias (filters,) that do batch norm's work."""
-    factor = gamma / np.sqrt(variance + epsilon)
-    return kernel * factor, beta - mean * factor
+def _layer(
+    wide: bool = True,
+    less_in: bool = True,
+    rounded: bool = True,
+    add_out: bool = True,
+    clipped: bool = True,
+    with_bias: bool = True,
+) -> Layer:
+    """The right layer, or one with a slip in it."""
+
+    def run(x: NDArray, kernel: NDArray, bias: NDArray, zx: int, m: NDArray, zy: int) -> NDArray:
+        x, kernel = (x.astype(np.int32), kernel.astype(np.int32)) if wide else (x, kernel)
+        sums = (x - np.asarray(zx if less_in else 0, x.dtype)) @ kernel + bias * with_bias
+        scaled = np.round(sums * m) if rounded else np.floor(sums * m)
+        moved = scaled + (zy if add_out else 0)
+        return (np.clip(moved, -128, 127) if clipped else moved.astype(np.int64)).astype(np.int8)
+
+    return run
 
 
-def _numbers() -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray, float]:
-    rng = np.random.default_rng(9)
-    gamma, beta, mean = rng.uniform(0.5, 2, 4), rng.normal(0, 1, 4), rng.normal(0, 1, 4)
-    return rng.normal(0, 1, (3, 3, 2, 4)), gamma, beta, mean, rng.uniform(0.1, 3, 4), 0.1
-
-
-_FOLDS: tuple[tuple[Fold, str], ...] = (
+_SLIPS: tuple[tuple[Layer, str], ...] = (
     (
-        lambda k, g, b, m, v, e: (k * g / np.sqrt(v), b - m * g / np.sqrt(v)),
-        "epsilon is missing: it stands under the root, beside the variance.",
+        _layer(wide=False),
+        "your sums ran over: int8 times int8 stays int8 in NumPy, and 100 · 2 becomes -56 without "
+        "a word. Make both int32 first.",
     ),
-    (
-        lambda k, g, b, m, v, e: (k * g / (v + e), b - m * g / (v + e)),
-        "the root is missing: batch norm divides by the standard deviation.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k * g / (np.sqrt(v) + e), b - m * g / (np.sqrt(v) + e)),
-        "epsilon stands under the root, not beside it.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b),
-        "the bias forgets the mean: what batch norm subtracts must go into it.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b - m),
-        "the mean is subtracted before the scaling, so it is scaled as well.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k * g / np.sqrt(v + e), b + m * g / np.sqrt(v + e)),
-        "the sign of the mean is wrong: batch norm subtracts it.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k / np.sqrt(v + e), b - m / np.sqrt(v + e)),
-        "gamma is missing: batch norm scales by it after dividing.",
-    ),
-    (
-        lambda k, g, b, m, v, e: (k, b - m * g / np.sqrt(v + e)),
-        "the bias is right, the kernel is as it was: scale it too.",
-    ),
+    (_layer(less_in=False), "the zero point of what comes in must be taken off: x - zx."),
+    (_layer(rounded=False), "floor always goes down, which shifts every mean; round."),
+    (_layer(add_out=False), "the zero point of what goes out is missing: + zy at the end."),
+    (_layer(clipped=False), "what lies beyond -128 or 127 wrapped around to the other end; clip."),
+    (_layer(with_bias=False), "the bias is missing: it joins the sums before they are rescaled."),
 )
 
 
-def _judge_fold(function: Fold) -> str | None:
-    """Runs the reader's `function` on a small kernel; recognises the usual slips."""
-    case = _numbers()
-    returned = function(*case)
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
-        return "two things are wanted: the new kernel, and the bias."
-    answer = [array(part) for part in returned]
-    if [part.shape for part in answer] != [case[0].shape, case[1].shape]:
-        shapes = " and ".join(str(part.shape) for part in answer)
-        return f"shapes {case[0].shape} and {case[1].shape} are wanted, not {shapes}."
+def _judge_layer(function: Layer) -> str | None:
+    """Runs the reader's layer on a small case; recognises six slips."""
+    with np.errstate(all="ignore"):
+        answer = array(function(*(np.copy(p) if np.ndim(p) else p for p in _case())))
+        x, kernel, bias, zx, m, zy = _case()
+        truth = pointwise(x, kernel, bias, (Affine(1.0, zx), Affine(m), Affine(1.0, zy)))
+        if answer.shape != truth.shape:
+            return f"the shape must be {truth.shape}: (H, W, I) @ (I, O); yours is {answer.shape}."
+        off = np.abs(answer - truth)
+        if off.max() <= 1 and (off == 0).mean() > 0.95:
+            return None
+        if slip := recognise(_SLIPS, lambda slip: np.array_equal(answer, slip(*_case()))):
+            return slip
+    return f"the first integer of the first pixel is {truth[0, 0, 0]}, yours {answer[0, 0, 0]:g}."
 
-    def same(rule: Fold) -> bool:
-        return all(np.allclose(a, b) for a, b in zip(answer, rule(*case), strict=True))
 
-    if same(fold):
+def _judge_bias(answer: object) -> str | None:
+    """How many steps the stored bias must rise."""
+    wrong = {
+        -STEPS: "the channel is too low, so the bias must rise.",
+        30: "that divides by the scale of what comes in alone; the kernel's scale counts too.",
+        60: "that divides by the scale of the kernel alone; what comes in has a scale too.",
+        0.00012: "that multiplies by the two scales; dividing turns a number into steps.",
+        0.6: "0.6 is the number itself; the file stores the bias in steps.",
+        3: "that divides by 0.2: multiply the two scales once more.",
+    }
+    value = number(answer)
+    if np.isclose(value, STEPS, rtol=0.01):
         return None
-    part = "kernel" if not np.allclose(answer[0], fold(*case)[0]) else "bias"
-    return recognise(_FOLDS, same) or (
-        f"the {part} is off; write (w·x - μ)·γ/√(σ² + ε) + β and sort it by x."
-    )
+    slip = recognise(wrong.items(), lambda slip: np.isclose(value, slip, rtol=0.01))
+    return slip or ("too many steps." if value > STEPS else "too few steps.")
 
 
 EXERCISES = {
-    "gradient": Exercise(
-        judge=_judge_gradient,
-        function="",
-        praise="that is the whole straight-through estimator.",
-        right=(straight_through, lambda x, g, low, high: np.where((x < low) | (x > high), 0, g)),
+    "range": Exercise(
+        judge=_judge_range,
+        praise="the least integer means 0 and the largest 6; nothing is wasted.",
+        right=((SCALE, ZERO), [0.02353, -128], np.array([6 / 255, -128])),
         wrong=(
-            (3.0, "without brackets"),
-            (lambda x, g, low, high: ..., "behind return"),
-            (lambda x, g, low, high: float(g.sum()), "one gradient for each"),
-            *((slip, sentence[:40]) for slip, sentence in _GRADIENTS),
-            (lambda x, g, low, high: 2 * g, "goes out"),
-            (lambda x, g, low, high: g * (x >= low), "x = 0.8 outside the range"),
-            (lambda x, g, low, high: g * (x <= high), "x = -2.0 outside the range"),
+            (SCALE, "two numbers"),
+            ((ZERO, SCALE), "order"),
+            *(((value, ZERO), text[:40]) for value, text in _WRONG_SCALES),
+            ((0.5, ZERO), "the scale is not 0.5"),
+            *(((SCALE, value), text[:40]) for value, text in _WRONG_ZEROS),
+            ((SCALE, 5), "the zero point is not 5"),
         ),
     ),
-    "fold": Exercise(
-        judge=_judge_fold,
+    "layer": Exercise(
+        judge=_judge_layer,
         function="",
-        praise="one layer less to run, and the rounding now sees the kernel that counts.",
-        right=(fold, lambda *case: list(fold(*case))),
+        unanswered="return the integers of the layer.",
+        praise="integers, but for m; a mean or an enlargement has integer rules of its own.",
+        right=(_layer(), lambda *parts: _layer()(*parts).astype(int)),
         wrong=(
-            ((1, 2), "without brackets"),
-            (lambda *case: ..., "behind return"),
-            (lambda *case: fold(*case)[0], "two things"),
-            (lambda *case: (fold(*case)[1], fold(*case)[0]), "shapes"),
-            *((slip, sentence[:40]) for slip, sentence in _FOLDS),
-            (lambda *case: (2 * fold(*case)[0], fold(*case)[1]), "the kernel is off"),
-            (lambda *case: (fold(*case)[0], 2 * fold(*case)[1]), "the bias is off"),
+            (_case()[0], "without brackets"),
+            (lambda *parts: ..., "return the integers"),
+            (lambda *parts: np.zeros(3), "the shape must be"),
+            *((slip, sentence[:40]) for slip, sentence in _SLIPS),
+            (lambda *parts: np.zeros((6, 7, 10)), "the first integer"),
+        ),
+    ),
+    "bias": Exercise(
+        judge=_judge_bias,
+        praise="a bias counts in steps of one product: input scale times kernel scale.",
+        right=(3000, 3000.0, 0.6 / (0.02 * 0.01)),
+        wrong=(
+            ("3000", "a single number"),
+            (-3000, "must rise"),
+            (30, "kernel's scale counts"),
+            (60, "of the kernel alone"),
+            (0.00012, "multiplies by the two"),
+            (0.6, "the number itself"),
+            (3, "divides by 0.2"),
+            (3500, "too many"),
+            (2000, "too few"),
         ),
     ),
 }
