@@ -103,7 +103,8 @@ class Convolution(keras.layers.Layer):
     (B, H, W, C) → (B, H/stride, W/stride, filters), sides rounded up. Each output channel's kernel
     has a symmetric range of its own, its largest absolute value, and 2**bits - 1 levels; `bits`
     None leaves the kernel as it is. `source` names the range of the inputs. Always float32. Jacob
-    et al. 2018, section 3; per channel as in Krishnamoorthi 2018, section 2.2. Taught in chapter 10.
+    et al. 2018, section 3; per channel as in Krishnamoorthi 2018, section 2.2.
+    Taught in chapter 10.
     """
 
     def __init__(
