@@ -34,7 +34,7 @@ class Frames(Widget):
     """
 
     index = traitlets.Int(0).tag(sync=True)
-    _script = "frames"
+    _scripts = ("player", "frames")
     _state = ("index",)
 
     def __init__(self, frames: Sequence[Frame], labels: Sequence[str], *,

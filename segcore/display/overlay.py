@@ -43,7 +43,7 @@ class MaskOverlay(Widget):
     picked = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     wipe = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
     safe_palette = traitlets.Bool(False).tag(sync=True)
-    _script = "overlay"
+    _scripts = ("overlay",)
     _state = ("opacity", "outlines", "visible", "picked", "wipe", "safe_palette")
 
     def __init__(

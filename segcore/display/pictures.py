@@ -32,11 +32,11 @@ def data_uri(payload: bytes, mime: str) -> str:
     return f"data:{mime};base64,{base64.b64encode(payload).decode()}"
 
 
-def picture_uri(image: Pixels) -> str:
-    """`image` (H, W, 3) uint8 as a data URI: PNG if that is small, else the best JPEG that fits."""
+def picture_uri(image: Pixels, exact: int = _EXACT_BYTES) -> str:
+    """`image` (H, W, 3) uint8 as a data URI: PNG of `exact` bytes at most, or a JPEG that fits."""
     picture, buffer = Image.fromarray(image), io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
-    if buffer.tell() <= _EXACT_BYTES:
+    if buffer.tell() <= exact:
         return data_uri(buffer.getvalue(), "image/png")
     for quality in (90, 84, 78, 70, 60, 50):
         buffer = io.BytesIO()

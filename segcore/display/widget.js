@@ -1,4 +1,4 @@
-// What all widgets share. segcore/display/widget.py joins the style sheet (as STYLE), this file and
+// What all widgets share. segcore/display/widget.py joins the style sheets (as STYLE), this file and
 // the widget's own into one ES module, so that nothing here imports or exports.
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -6,11 +6,6 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /** An element: make("b", { class: "name" }, "cat"). Children are text or nodes, never markup. */
 function make(tag, attributes = {}, ...children) {
   return dress(document.createElement(tag), attributes, children);
-}
-
-/** The same inside an <svg>. */
-function draw(tag, attributes = {}, ...children) {
-  return dress(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
 function dress(element, attributes, children) {
@@ -131,10 +126,11 @@ function clamp(value, size) {
   return Math.min(size - 1, Math.max(0, Math.floor(value)));
 }
 
-/** A number as Python prints it: halves go to the even digit. */
+/** A number as Python's format "z,.2f" prints it: halves go to the even digit, no -0. */
 function fixed(value, digits = 0) {
-  return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits,
-    roundingMode: "halfEven" });
+  const text = value.toLocaleString("en", { minimumFractionDigits: digits,
+    maximumFractionDigits: digits, roundingMode: "halfEven" });
+  return /^-[0.]*$/.test(text) ? text.slice(1) : text;
 }
 
 /** A decoded <img>, or an error. */
@@ -179,27 +175,9 @@ function toggle(model, trait, label) {
   return { node: make("label", { class: "switch" }, input, label), stop };
 }
 
-/** One of several for a trait, as radio buttons; `options` are [value, ...what to show]. */
-function choices(model, trait, legend, options) {
-  const rows = options.map(([value, ...shown]) => {
-    const input = make("input", { type: "radio", name: trait,
-      onchange: () => change(model, { [trait]: value }) });
-    return { value, input, node: make("label", { class: "switch" }, input, ...shown) };
-  });
-  const stop = follow(model, [trait], () => {
-    for (const { value, input } of rows) input.checked = value === model.get(trait);
-  });
-  const node = make("fieldset", {}, make("legend", { class: "heading" }, legend),
-    make("div", { class: "switches" }, ...rows.map((row) => row.node)));
-  return { node, stop };
-}
-
-/** A list of numbers under their names; `show(texts)` puts them there. */
-function numberList(...names) {
-  const values = names.map(() => make("dd"));
-  const node = make("dl", { class: "numbers" },
-    ...names.map((name, i) => make("div", {}, make("dt", {}, name), values[i])));
-  return { node, show: (...texts) => values.forEach((value, i) => value.replaceChildren(texts[i])) };
+/** A button with a sign to see and a name to hear. */
+function button(sign, name, onclick) {
+  return make("button", { type: "button", "aria-label": name, title: name, onclick }, sign);
 }
 
 /** Class ids from a palette PNG, whose indices they are. Reading them from the file is exact;

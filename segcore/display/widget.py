@@ -26,12 +26,13 @@ STILL = "display:block;width:100%;height:auto;margin:0;background:none;filter:no
 
 
 @cache
-def script(name: str) -> str:
-    """The ES module of the widget `name`: the style sheet, widget.js and its own file, joined."""
-    here = Path(__file__).parent
-    style = json.dumps((here / "widget.css").read_text("utf-8"))
-    parts = [(here / file).read_text("utf-8") for file in ("widget.js", f"{name}.js")]
-    return f"const STYLE = {style};\n" + "\n".join(parts)
+def script(*names: str) -> str:
+    """One ES module: widget.js and the scripts called `names`, with the style sheets they have."""
+    files = [Path(__file__).parent / f"{name}.js" for name in ("widget", *names)]
+    sheets = [file.with_suffix(".css") for file in files]
+    styles = [sheet.read_text("utf-8") for sheet in sheets if sheet.exists()]
+    scripts = [file.read_text("utf-8") for file in files]
+    return f"const STYLE = {json.dumps(''.join(styles))};\n" + "\n".join(scripts)
 
 
 def check_image(image: np.ndarray, name: str) -> None:
@@ -54,17 +55,17 @@ def shown_width(height: int, width: int) -> int:
 
 
 class Widget(anywidget.AnyWidget):
-    """A picture that answers the hand. Children name their script and the traits a page keeps."""
+    """A picture that answers the hand. Children name their scripts and the traits a page keeps."""
 
     _scene = traitlets.Dict().tag(sync=True)  # sizes, names, colours, texts
     _sources: Any = traitlets.List().tag(sync=True)  # data URIs, in the order of the still <img>s
-    _script = ""
+    _scripts: tuple[str, ...] = ()
     _state: tuple[str, ...] = ()
     _ipython_display_ = None  # ipywidgets 7 (Colab) has one, which leaves picture and words out
     _still: Callable[[], str]  # the HTML without JavaScript; its <img>s are `_sources`, in order
 
     def __init__(self, **traits: Any) -> None:
-        self._esm = script(self._script)
+        self._esm = script(*self._scripts)
         super().__init__(**traits)
 
     def to_html(self) -> str:
@@ -76,7 +77,8 @@ class Widget(anywidget.AnyWidget):
         width = self._scene["shown"]
         return (
             f'<div data-segcore="{name}" style="max-width:{width}px">\n{still}\n</div>\n'
-            f'<script type="module">\n{script(self._script)}\nmount("{name}", {text});\n</script>\n'
+            f'<script type="module">\n{script(*self._scripts)}\n'
+            f'mount("{name}", {text});\n</script>\n'
         )
 
     def save(self, path: str | Path) -> Path:

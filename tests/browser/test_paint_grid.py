@@ -131,7 +131,7 @@ def test_buttons(page: Page, tmp_path: Path) -> None:
     page.get_by_role("button", name="Copy the label").click()
     assert shown(page) == expected(LABELS, np.where(LABELS == 255, 0, LABELS))
     void = cell(page, "Prediction", 4, 2).get_attribute("aria-label")
-    assert void == "row 5, column 3: background"  # no prediction is void
+    assert void == "row 4, column 2: background"  # no prediction is void
     page.get_by_role("button", name="Start again").click()
     assert shown(page) == expected(LABELS, PREDICTIONS)
 

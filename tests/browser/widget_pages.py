@@ -59,4 +59,4 @@ def show(page: Page, tmp_path: Path, *widgets: Widget) -> None:
 def drive(page: Page, widget: Widget) -> None:
     page.goto("about:blank")
     state = {key: getattr(widget, key) for key in ("_scene", "_sources", *widget._state)}
-    page.evaluate(DRIVE, [script(widget._script), json.loads(json.dumps(state))])
+    page.evaluate(DRIVE, [script(*widget._scripts), json.loads(json.dumps(state))])

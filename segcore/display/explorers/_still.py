@@ -23,6 +23,11 @@ def cells(colors: NDArray[np.uint8], alt: str, width: int = 240) -> str:
     return f'<img class="dark-light" style="{style}" alt="{html.escape(alt)}" src="{uri}">'
 
 
+def words(text: str) -> str:
+    """`text` as a paragraph."""
+    return f"<p>{html.escape(text)}</p>"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table of texts; the first of each row is its name."""
     top = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)

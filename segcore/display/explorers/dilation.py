@@ -31,7 +31,7 @@ class DilationExplorer(Widget):
     stride = traitlets.Int(1, min=1, max=4).tag(sync=True)
     row = traitlets.Int(0).tag(sync=True)
     column = traitlets.Int(0).tag(sync=True)
-    _script = "explorers/dilation"
+    _scripts = ("explorers/explorer", "explorers/dilation")
     _state = ("size", "kernel", "stride", "row", "column", "dilation")
 
     def __init__(

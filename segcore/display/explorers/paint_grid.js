@@ -88,7 +88,7 @@ function paintable(model, trait, title, classes, refuse) {
       cell.className = [id === 255 && "void", wrong && "wrong"].filter(Boolean).join(" ");
       tint(cell, row);
       cell.setAttribute("aria-label",
-        `row ${y + 1}, column ${x + 1}: ${row.name}${wrong ? ", wrong" : ""}`);
+        `row ${y}, column ${x}: ${row.name}${wrong ? ", wrong" : ""}`);
     })));
   cells[0][0].tabIndex = 0;
   for (const cell of cells.flat().slice(1)) cell.tabIndex = -1;
@@ -132,14 +132,14 @@ async function render({ model, el }) {
     brushes.map((row) => [row.id, key(row), row.name]));
   const grids = [paintable(model, "labels", "Label", brushes, refuse),
                  paintable(model, "predictions", "Prediction", brushes, refuse)];
-  const button = (name, traits) =>
+  const action = (name, traits) =>
     make("button", { type: "button", onclick: () => change(model, traits()) }, name);
   const filled = (id) => model.get("labels").map((row) => row.map(() => id));
   const buttons = make("div", { class: "chips row" },
-    button("Copy the label", () => ({ predictions:
+    action("Copy the label", () => ({ predictions:
       model.get("labels").map((row) => row.map((id) => (id === scene.void ? 0 : id))) })),
-    button(`All ${scene.classes[0].name}`, () => ({ predictions: filled(0) })),
-    button("Start again", () => scene.start));
+    action(`All ${scene.classes[0].name}`, () => ({ predictions: filled(0) })),
+    action("Start again", () => scene.start));
   const means = numberList("Pixel accuracy", "mIoU over labelled classes",
     "mIoU with 0 for classes that are only predicted");
   const tables = scoreTables(scene.classes);

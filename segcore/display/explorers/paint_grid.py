@@ -32,7 +32,7 @@ class PaintGrid(Widget):
     labels = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     predictions = traitlets.List(traitlets.List(traitlets.Int())).tag(sync=True)
     brush = traitlets.Int(1).tag(sync=True)
-    _script = "explorers/paint_grid"
+    _scripts = ("explorers/explorer", "explorers/paint_grid")
     _state = ("labels", "predictions", "brush")
 
     def __init__(
@@ -93,7 +93,7 @@ class PaintGrid(Widget):
             _picture(self.labels, "Label", self._scene["alt"]),
             _picture(self.predictions, "Prediction", self._scene["alt"]),
             _still.table(("label \\ prediction", *names, "IoU"), rows),
-            f"<p>Pixel accuracy {_in_print(pixel_accuracy(matrix))}, {means}.</p>",
+            _still.words(f"Pixel accuracy {_in_print(pixel_accuracy(matrix))}, {means}."),
         )
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ def _picture(grid: list[list[int]], side: str, alt: str) -> str:
     table = np.zeros((256, 3), np.uint8)
     for number, color in (*enumerate(_COLORS), (VOID, _VOID_COLOR)):
         table[number] = list(bytes.fromhex(color[1:]))
-    return f"<p>{side}</p>" + _still.cells(table[np.array(grid)], f"{alt} {side}.")
+    return _still.words(side) + _still.cells(table[np.array(grid)], f"{alt} {side}.")
 
 
 def _ink(color: str) -> str:

@@ -19,7 +19,7 @@ def test_page_is_small_and_the_same_each_time(name: str) -> None:
 def test_without_a_script_it_has_words_and_alt_text(name: str) -> None:
     still = SAMPLES[name](alt="What there is to see.").to_html().split("<script")[0]
     assert "<table>" in still and "What there is to see." in still
-    assert still.count("<img") == len(re.findall(r'<img [^>]*alt="[^"]+"', still))
+    assert still.count("<img") == len(re.findall(r'<img [^>]*alt="', still))
 
 
 def test_texts_are_escaped(name: str) -> None:
@@ -30,7 +30,7 @@ def test_texts_are_escaped(name: str) -> None:
 def test_nothing_is_asked_of_any_server(name: str) -> None:
     text = SAMPLES[name]().to_html().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"https?:|//cdn|@import|url\(", text)
-    assert "</script" not in script(SAMPLES[name]()._script).lower()
+    assert "</script" not in script(*SAMPLES[name]()._scripts).lower()
 
 
 def test_notebook_gets_widget_and_page(name: str) -> None:
