@@ -31,12 +31,16 @@ function scaleFor(size, lands, wide) {
   return { unit, x: (pixel) => EDGE + (pixel - first) * unit, back: (x) => (x - EDGE) / unit + first };
 }
 
-/** A row of pixels, with the numbers of some of them below. */
-function ruler({ x, unit }, y, size, numbered) {
+/** A row of pixels. */
+function ruler({ x, unit }, y, size) {
   const lines = Array.from({ length: size - 1 }, (_, i) => `M${x(i + 0.5)} ${y - 7}v14`).join("");
   return [draw("rect", { x: x(-0.5), y: y - 7, width: size * unit, height: 14, class: "map" }),
-    draw("path", { d: unit >= 4 ? lines : "", class: "lines" }),
-    ...numbered.map((pixel) => draw("text", { x: x(pixel), y: y + 23, class: "number" }, String(pixel)))];
+    draw("path", { d: unit >= 4 ? lines : "", class: "lines" })];
+}
+
+/** The numbers of some pixels, below their row. */
+function numbering({ x }, y, pixels) {
+  return pixels.map((pixel) => draw("text", { x: x(pixel), y: y + 23, class: "number" }, String(pixel)));
 }
 
 /** The way of one feature: from its pixel, through the feature, to where it lands. */
@@ -88,8 +92,9 @@ async function render({ model, el }) {
     const numbered = stands.filter((_, i) => i % every === 0);
     const title = (y, words) => draw("text", { x: EDGE, y, class: "title" }, words);
     plot.setAttribute("viewBox", `0 0 ${wide} ${TALL}`);
-    plot.replaceChildren(...ruler(scale, IMAGE, size, numbered), ...ruler(scale, ANSWER, size, numbered),
+    plot.replaceChildren(...ruler(scale, IMAGE, size), ...ruler(scale, ANSWER, size),
       ...stands.flatMap((stand, i) => drawWay(scale, stand, lands[i], stride, i === chosen)),
+      ...numbering(scale, IMAGE, numbered), ...numbering(scale, ANSWER, numbered),
       title(IMAGE - 14, "Pixels of the image"), title(FEATURES - 14, "Features"),
       title(ANSWER - 14, "Pixels of the answer"));
   };

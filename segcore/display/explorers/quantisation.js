@@ -4,9 +4,9 @@ const LEVELS = 65535; // of the codes in which the values travel
 const [WIDE, HIGH] = [450, 170]; // of the histogram, in its own units
 const TOP = 60; // decibels at the upper end of the curves
 
-/** [value, how many it stands for] of the layer, from 16-bit codes in base64 and runs of weights. */
+/** [value, how many it stands for] of the layer, from 16-bit codes in a data URI and runs of weights. */
 function readValues({ codes, weights, ends: [low, high] }) {
-  const bytes = Uint8Array.from(atob(codes), (letter) => letter.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(codes.split(",")[1]), (letter) => letter.charCodeAt(0));
   const each = weights.flatMap(([weight, times]) => Array(times).fill(weight));
   return Array.from(new Uint16Array(bytes.buffer), (code, i) =>
     [low + code * ((high - low) / LEVELS), each[i]]);
@@ -88,7 +88,8 @@ function curves(values, { clips }) {
   const names = ["total", "rounding", "clipping"];
   const lines = names.map((name) => draw("path", { class: `curve ${name}` }));
   const mark = draw("circle", { r: 4, class: "mark" });
-  const node = draw("svg", { viewBox: "-6 -6 232 102", class: "plot", role: "img" }, ...lines, mark);
+  const frame = draw("rect", { width: 220, height: 90, class: "map" });
+  const node = draw("svg", { viewBox: "-6 -6 232 102", class: "plot", role: "img" }, frame, ...lines, mark);
   const x = (i) => (i * 220) / Math.max(clips.length - 1, 1);
   const y = (decibels) => 90 - (90 * Math.min(TOP, Math.max(0, decibels))) / TOP;
   const show = (bits, clip) => {

@@ -3,7 +3,6 @@
 Taught in chapter 9.
 """
 
-import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from traitlets.utils.bunch import Bunch
 from segcore.data import voc
 from segcore.display.explorers import _still
 from segcore.display.legend import check_mask, class_rows, listing, mask_uri
-from segcore.display.pictures import picture_uri
+from segcore.display.pictures import data_uri, picture_uri
 from segcore.display.widget import STILL, Widget, check_image
 from segcore.metrics import percent
 from segcore.quantisation.error import QuantisationError, quantisation_error
@@ -109,7 +108,8 @@ class QuantisationExplorer(Widget):
         counts, _ = np.histogram(numbers, _BINS)
         scene = {
             "shown": 450, "title": title, "alt": alt or "Histogram of a layer under a clip range.",
-            "codes": base64.b64encode(codes.tobytes()).decode(), "ends": ends, "bits": self._bits,
+            "codes": data_uri(codes.tobytes(), "application/octet-stream"),
+            "ends": ends, "bits": self._bits,
             "weights": [(int(weight), len([*run])) for weight, run in groupby(weights)],
             "counts": counts.tolist(), "count": numbers.size, "clips": self.clips,
             "digits": int(np.clip(5 - np.floor(np.log10(ends[1] - ends[0])), 0, 8)),

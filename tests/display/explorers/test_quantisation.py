@@ -78,7 +78,7 @@ def test_arguments_refuse(change: dict, said: str) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"image": np.zeros((20, 24))}, "image has shape"),
+    ({"image": np.zeros((20, 24))}, "image must be"),
     ({"reference": np.zeros((20, 20), int)}, r"reference has shape \(20, 20\)"),
     ({"masks": np.zeros((4, 4, 20, 20), int)}, r"masks has shape \(4, 4, 20, 20\); wanted \(clips"),
     ({"masks": np.full((4, 4, 20, 24), 21)}, "masks has id 21"),
