@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import jupytext
+import words
 
 VERBS = frozenset(
     "apply build calculate change choose classify compare compute convert count decide decode "
@@ -27,6 +27,16 @@ NOT_PROSE = re.compile(
     re.DOTALL,
 )
 
+# Tags of cells whose code is folded or absent, and of those that show no answer by themselves.
+FOLDED = frozenset("setup solution hide-cell hide-input remove-cell remove-input".split())
+SILENT = frozenset("solution exercise hide-cell hide-output remove-output".split())
+ASKS = re.compile(
+    r"\bPredict\b|\*\*(?:Your )?[Pp]rediction|\b[Gg]uess(?: first)?[:,.]|\bGuess\b"
+    r"|\b[Mm]ake (?:a|your) (?:guess|prediction)\b"
+    r"|\b[Ww]rite (?:it |them )?down (?:a|your|the|what) "
+    r"|\b[Yy]our (?:guess|prediction)\b|\b[Ww]hat do you expect\b|\bBefore you run\b[^.]*\?"
+)
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -38,8 +48,9 @@ class Chapter:
     cells: list[tuple[str, list[str]]]  # code and tags
 
     @property
-    def code(self) -> list[str]:
-        return [source for source, tags in self.cells if "setup" not in tags]
+    def visible(self) -> list[str]:
+        """The code that a reader sees without unfolding anything."""
+        return [source for source, tags in self.cells if not FOLDED.intersection(tags)]
 
 
 def read(path: Path) -> Chapter:
@@ -56,18 +67,20 @@ def read(path: Path) -> Chapter:
 
 
 def length(chapter: Chapter) -> list[str]:
-    """1,200-1,800 words outside code; 10-16 cells; median at most 5 lines, none above 25."""
+    """At most 2,600 words outside code; 10-16 visible cells, none above 15 lines."""
     words = len(re.sub(r"```.*?```|<[^>]+>|[#|*_>-]", " ", chapter.prose, flags=re.DOTALL).split())
-    lines = [len(code.strip().splitlines()) for code in chapter.code]
+    lines = [len(code.strip().splitlines()) for code in chapter.visible]
     complaints = []
-    if not 1200 <= words <= 1800:
-        complaints.append(f"{words} words, wanted 1,200-1,800")
-    if not 10 <= len(chapter.cells) <= 16:
-        complaints.append(f"{len(chapter.cells)} code cells, wanted 10-16")
-    if lines and median(lines) > 5:
-        complaints.append(f"the median cell has {median(lines):g} lines, wanted at most 5")
-    if lines and max(lines) > 25:
-        complaints.append(f"a cell has {max(lines)} lines, wanted at most 25")
+    if words > 2600:
+        complaints.append(f"{words} words, wanted at most 2,600")
+    if not 10 <= len(lines) <= 16:
+        complaints.append(f"{len(lines)} visible code cells, wanted 10-16")
+    complaints += [
+        f"a cell of {len(code.strip().splitlines())} lines, wanted at most 15: "
+        f'{code.strip().splitlines()[0]!r} (fold plotting with tags=["hide-input"])'
+        for code in chapter.visible
+        if len(code.strip().splitlines()) > 15
+    ]
     return complaints
 
 
@@ -91,30 +104,125 @@ def opening(chapter: Chapter) -> list[str]:
     ]
 
 
-def exercises(chapter: Chapter) -> list[str]:
-    """2-3 exercises, each with a checked answer and an executed solution; then what to keep."""
-    complaints = []
-    solutions = [code for code, tags in chapter.cells if "solution" in tags]
-    checked = {
-        name
-        for code, tags in chapter.cells
-        if "solution" not in tags
-        for name in re.findall(r"""check\(\s*["']([\w-]+)["']""", code)
+def order(chapter: Chapter) -> list[str]:
+    """Question, objectives, prerequisites, exercises, take-away, quiz, open experiment."""
+    parts = {
+        "the question": r"(?i)question\b[^?]+\?",
+        "the objectives": r"(?im)^[^\n]*able to",
+        "the prerequisites (with a link)": r"(?i)(?:prerequisite|you need)[^#]*?\]\(",
+        "the first exercise": r"""check\(\s*["'][\w-]+["']""",
+        "a heading with 'take away'": r"(?im)^#+ [^\n]*take away",
+        "the heading 'Check yourself'": r"(?im)^#+ check yourself",
+        "a heading with 'open experiment'": r"(?im)^#+ [^\n]*open experiment",
     }
-    number = chapter.path.name[:2]
+    complaints, last, before = [], -1, ""
+    for part, pattern in parts.items():
+        match = re.search(pattern, chapter.text)
+        if not match:
+            complaints.append(f"there is no match for {part}")
+        elif match.start() < last:
+            complaints.append(f"{part} should come after {before}")
+        else:
+            last, before = match.start(), part
+    return complaints
+
+
+def exercises(chapter: Chapter) -> list[str]:
+    """2-3 exercises, each with a checked answer and an executed solution; one open experiment."""
+    text, _, rest = chapter.text.partition(heading(chapter.text, "open experiment"))
+    number, check = chapter.path.name[:2], r"""check\(\s*["']([\w-]+)["']"""
+    solutions = [code for code, tags in chapter.cells if "solution" in tags]
+    checked, opened = set(re.findall(check, text)), set(re.findall(check, rest))
+    complaints = []
     if not 2 <= len(checked) <= 3:
         complaints.append(f"{len(checked)} checked exercises, wanted 2-3")
-    if len(solutions) < len(checked):
-        complaints.append(f"{len(solutions)} solutions for {len(checked)} exercises")
-    complaints += [
-        f"exercise {name} is not of this chapter" for name in checked if name[:2] != number
-    ]
-    for name in sorted(checked):
-        if not any(name in solution for solution in solutions):
+    if len(opened - checked) != 1:
+        complaints.append(f"{len(opened - checked)} checked open experiments, wanted 1")
+    for name in sorted(checked | opened):
+        if name[:2] != number:
+            complaints.append(f"exercise {name} is not of this chapter")
+        if name in checked and not any(name in solution for solution in solutions):
             complaints.append(f"no solution cell checks {name}")
     if not section(chapter.prose, "take away"):
         complaints.append("no section on what to take away")
     return complaints
+
+
+def quiz(chapter: Chapter) -> list[str]:
+    """5-8 questions under "Check yourself", each with choices, all explained in a folded block.
+
+    A question with a list of choices (`- A. ...` or `- ...`), then `<details>` with a line or a
+    letter for each choice.
+    """
+    text = section(chapter.prose, "check yourself")
+    blocks = re.split(r"(<details>.*?</details>)", text, flags=re.DOTALL)
+    questions, answers = blocks[0::2], blocks[1::2]
+    complaints = []
+    if not 5 <= len(answers) <= 8:
+        complaints.append(f"{len(answers)} folded answers under 'Check yourself', wanted 5-8")
+    for number, (question, answer) in enumerate(zip(questions, answers, strict=False), start=1):
+        choices = len(re.findall(CHOICE, question))
+        explained = max(
+            len(re.findall(CHOICE, answer)), len(set(re.findall(r"\b([A-E])\b", answer)))
+        )
+        if choices < 2:
+            complaints.append(f"question {number} offers {choices} choices, wanted 2 or more")
+        if explained < choices:
+            complaints.append(f"question {number} has {choices} choices, {explained} explained")
+    return complaints
+
+
+CHOICE = re.compile(r"(?m)^\s*(?:[-*] +|\(?[A-Ea-e][.)] )\S")
+
+
+def folded(chapter: Chapter) -> list[str]:
+    """Paragraphs that ask for a prediction, and whose answer does not follow in a folded block.
+
+    What comes next, lists, tables and equations apart, must be `<details>` or a cell that shows
+    no answer (tags solution, exercise, hide-cell, hide-output).
+    """
+    skip = re.compile(r"(?i)#+ .*(?:able to|take away|check yourself)")
+    pieces, complaints, skipped = blocks(chapter.text), [], False
+    for number, block in enumerate(pieces):
+        if block.startswith("#"):
+            skipped = bool(skip.match(block))
+        if skipped or block.startswith(("```", "<details", "#", "|")) or not ASKS.search(block):
+            continue
+        rest = [b for b in pieces[number + 1 :] if not re.match(r"[-*|>$]|\d+\.|\s", b)]
+        if not rest or not _hides(rest[0]):
+            complaints.append(f"no folded answer follows {block[:70]!r}")
+    return complaints
+
+
+def _hides(block: str) -> bool:
+    """Whether `block` is a folded answer, or a cell that shows none."""
+    if block.startswith("<details>"):
+        inside = re.sub(r"<summary>.*?</summary>|<[^>]+>", " ", block, flags=re.DOTALL)
+        return "</details>" in block and len(inside.split()) >= 3
+    tags = re.match(r"```python tags=\[([^\]]*)\]", block)
+    return bool(tags and SILENT.intersection(re.findall(r"[\w-]+", tags.group(1))))
+
+
+def blocks(text: str) -> list[str]:
+    """The paragraphs of `text`; a fence and a `<details>` are one block each."""
+    whole = re.compile(r"^```.*?^```|^<details>.*?^</details>", re.DOTALL | re.MULTILINE)
+    found, at = [], 0
+    for match in whole.finditer(text):
+        found += [*re.split(r"\n\s*\n", text[at : match.start()]), match.group(0)]
+        at = match.end()
+    found += re.split(r"\n\s*\n", text[at:])
+    return [block.strip("\n") for block in found if block.strip()]
+
+
+def vocabulary(chapter: Chapter) -> list[str]:
+    """Words of our own where the field has a term: see words.py."""
+    return words.in_markdown(chapter.text)
+
+
+def heading(text: str, name: str) -> str:
+    """The heading line with `name`, or a text that occurs nowhere."""
+    match = re.search(rf"(?im)^#+ [^\n]*{name}[^\n]*$", text)
+    return match.group(0) if match else "\0"
 
 
 def numbers(chapter: Chapter) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import chapter_rules
 import nbformat
 import pytest
+import words
 from bs4 import BeautifulSoup
 
 import chapters as generator
@@ -15,7 +16,11 @@ SOURCES = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.md"))
 RULES = [
     chapter_rules.length,
     chapter_rules.opening,
+    chapter_rules.order,
     chapter_rules.exercises,
+    chapter_rules.folded,
+    chapter_rules.quiz,
+    chapter_rules.vocabulary,
     chapter_rules.numbers,
 ]
 MACHINE_PATH = re.compile(r"(?<![\w/])/(?:home|root|tmp|Users|work|private|var)/\w")
@@ -31,6 +36,20 @@ def test_there_are_chapters():
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_rule(source, rule):
     assert rule(chapter_rules.read(source)) == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "book").glob("*.md")), ids=lambda path: path.stem)
+def test_words_of_a_page(page):
+    assert words.in_markdown(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted((ROOT / "segcore/course/exercises").glob("chapter*.py")),
+    ids=lambda path: path.stem,
+)
+def test_words_of_an_exercise(module):
+    assert words.in_python(module.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
