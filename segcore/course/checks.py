@@ -2,6 +2,8 @@
 
 A judge is only asked about answers that could be right: no answer at all, a value where a function
 is wanted, and a function that raises or returns nothing have their sentences here, once for all.
+An exercise that still holds its `...` is unanswered: `check` prints nothing for it, so that the
+book shows no verdict before a reader has tried. `segcore.course.judges` makes judges from tables.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,6 +19,14 @@ Slip = TypeVar("Slip")
 
 class Wrong(Exception):
     """Ends a judgement, however deep inside, with the sentence that the reader is told."""
+
+
+class Blank(Wrong):
+    """Ends a judgement of what still is `...`: nobody has answered yet."""
+
+
+class Unanswered(str):
+    """What would help with an answer that still is `...`; `check` does not print it."""
 
 
 class Right(str):
@@ -46,8 +56,8 @@ class Exercise:
 
         Never raises for what the reader's function does; what this judge does wrong, it raises.
         """
-        if answer is ...:
-            return "replace the ... with your answer and run the cell again."
+        if _blank(answer):
+            return Unanswered("replace the ... with your answer and run the cell again.")
         if self.function is None:
             if answer is None:
                 return "your answer is None: nothing was put there yet, or print took its place."
@@ -56,6 +66,8 @@ class Exercise:
             return f"hand over the function itself{name} without brackets behind it."
         try:
             return self.judge(answer if self.function is None else self._watched(answer))
+        except Blank as blank:
+            return Unanswered(blank)
         except Wrong as wrong:
             return str(wrong)
 
@@ -66,9 +78,13 @@ class Exercise:
             try:
                 value = function(*arguments)
             except Exception as error:  # the reader's function may raise anything: quote it
+                if isinstance(error, TypeError) and "ellipsis" in str(error):  # ... + 1
+                    raise Blank(self.unanswered) from error
                 hint = next((text for kind, text in self.raises if isinstance(error, kind)), None)
                 quoted = f"your answer raised {type(error).__name__}: {error}"
                 raise Wrong(hint or quoted) from error
+            if _blank(value):
+                raise Blank(self.unanswered)
             parts = value if isinstance(value, tuple | list) else [value]
             if any(part is ... for part in parts):
                 raise Wrong(self.unanswered)
@@ -77,6 +93,14 @@ class Exercise:
             return value
 
         return watched
+
+
+def _blank(answer: Any) -> bool:
+    """Whether nothing of `answer` has been filled in: `...`, or a tuple, list or dict of it."""
+    parts = answer.values() if isinstance(answer, dict) else answer
+    if isinstance(answer, tuple | list | dict) and len(answer):
+        return all(part is ... for part in parts)
+    return answer is ...
 
 
 def exercise(name: str) -> Exercise:
@@ -95,7 +119,8 @@ def exercise(name: str) -> Exercise:
 def check(name: str, answer: Any) -> None:
     """Prints whether `answer` solves exercise `name`, and if not, what to think about.
 
-    Where the checker itself fails, it says so, and blames nobody's answer.
+    Prints nothing while the answer is `...`, or a function that returns it. Where the checker
+    itself fails, it says so, and blames nobody's answer.
     """
     task = exercise(name)
     try:
@@ -103,6 +128,8 @@ def check(name: str, answer: Any) -> None:
     except Exception as error:  # a fault of ours must not look like one of the reader's
         kind = type(answer).__name__
         print(f"Not judged: the checker fails on this {kind} ({type(error).__name__}: {error}).")
+        return
+    if isinstance(verdict, Unanswered):
         return
     if verdict is None or isinstance(verdict, Right):
         print(f"Right: {verdict or task.praise}")

@@ -6,9 +6,18 @@ import pytest
 from segcore.course import checks
 
 
-def test_ellipsis_is_not_an_answer(capsys):
-    checks.check(next(_names()), ...)
-    assert "replace the ..." in capsys.readouterr().out
+@pytest.mark.parametrize("answer", [..., (..., ...), [...], {"a": ...}])
+def test_ellipsis_is_not_an_answer_and_prints_nothing(answer, capsys):
+    name = next(_names())
+    checks.check(name, answer)
+    assert capsys.readouterr().out == ""
+    assert "replace the ..." in checks.exercise(name).verdict(answer)
+
+
+def test_half_an_answer_is_told_so(capsys, monkeypatch):
+    given(monkeypatch, lambda answer: "half." if ... in answer else None)
+    checks.check("x", (1, ...))
+    assert capsys.readouterr().out == "Not yet: half.\n"
 
 
 def given(monkeypatch, judge, **more):
@@ -48,11 +57,14 @@ def test_a_verdict_may_accept_with_a_sentence_of_its_own(capsys, monkeypatch):
 
 def test_a_function_without_an_answer(capsys, monkeypatch):
     given(monkeypatch, lambda function: function(1), function="mine", unanswered="put it there.")
-    for answer in (3, lambda one: ..., lambda one: (1, ...), lambda one: None):
+    for answer in (lambda one: ..., lambda one: (..., ...), lambda one: one + ...):
         checks.check("x", answer)
-    value, dots, pair, nothing = capsys.readouterr().out.splitlines()
+    assert capsys.readouterr().out == ""
+    for answer in (3, lambda one: (1, ...), lambda one: None):
+        checks.check("x", answer)
+    value, pair, nothing = capsys.readouterr().out.splitlines()
     assert value == "Not yet: hand over the function itself, mine, without brackets behind it."
-    assert dots == pair == "Not yet: put it there."
+    assert pair == "Not yet: put it there."
     assert "returns nothing, or None" in nothing
 
 

@@ -42,8 +42,18 @@ def test_right_answer_is_praised(name, answer, capsys):
 @pytest.mark.parametrize(("name", "answer", "words"), WRONG)
 def test_wrong_answer_is_told_its_mistake(name, answer, words, capsys):
     checks.check(name, answer)
-    said = capsys.readouterr().out
-    assert said.startswith("Not yet: ") and words in said and said.count("\n") == 1
+    said, verdict = capsys.readouterr().out, checks.exercise(name).verdict(answer)
+    assert words in str(verdict)
+    assert said == ("" if isinstance(verdict, checks.Unanswered) else f"Not yet: {verdict}\n")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unanswered_exercise_prints_nothing(name, capsys):
+    checks.check(name, ...)
+    if checks.exercise(name).function is not None:
+        checks.check(name, lambda *arguments: ...)
+        checks.check(name, lambda *arguments: (..., ...))
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
