@@ -132,7 +132,7 @@ def test_either_convention_of_iou_is_accepted_by_name(capsys):
 def test_a_tensor_is_as_good_as_an_array(capsys):
     from segcore._keras import keras
 
-    checks.check("05-reach", keras.ops.convert_to_tensor(55))
+    checks.check("05-receptive-field", keras.ops.convert_to_tensor(55))
     checks.check("10-gradient", lambda x, g, a, b: keras.ops.where((x < a) | (x > b), 0.0, g))
     assert capsys.readouterr().out.count("Right: ") == 2
 
