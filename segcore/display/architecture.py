@@ -16,7 +16,7 @@ _LEGEND = {"data": "feature map", "space": "with 3×3 kernels", "mix": "1×1 ker
 def deeplab_v3_plus(network: keras.Model) -> Diagram:
     """A network of `models.deeplab.deeplab_v3_plus`, with the shapes and operators that it has.
 
-    ValueError naming the first layer that `network` lacks. Taught in chapter 8.
+    ValueError naming the first layer that `network` lacks. Taught in chapter 7.
     """
     n = _Layers(network)
     low, deep, mixed = map(n.shape, ("block_3_expand_relu", "block_16_project_BN",

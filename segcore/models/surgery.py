@@ -46,7 +46,7 @@ def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float
     `fresh` are the arrays of the new network. The decoder's first convolution computes each of the
     C scores s and -s and ignores low-level features; its ReLU keeps one of the two, and `logits`
     takes their difference, relu(s) - relu(-s) = s. What lies between passes everything on. The
-    channels beyond 2C keep their fresh kernels, unheard at first.
+    channels beyond 2C keep their fresh kernels, without effect at first. Taught in chapter 7.
     """
     light = {key: v3[key].copy() if key in v3 else value.copy() for key, value in fresh.items()}
     scores, C = v3["logits/kernel"][0, 0], v3["logits/bias"].size
