@@ -79,7 +79,7 @@ def _converter(
     import tensorflow as tf
 
     side = network.input_shape[1]
-    frozen = _freeze(network, tf.TensorSpec((1, side, side, 3), name="image"))
+    frozen = _freeze(network, tf.TensorSpec(network.input_shape, name="image"))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
     if precision == "float32":
         return converter

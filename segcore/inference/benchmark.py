@@ -61,7 +61,7 @@ def interleave(
     order = np.random.default_rng(0)
     for number in progress(range(rounds)):
         for place in order.permutation(len(names)):
-            times[number, place] = _milliseconds(runs[names[place]])
+            times[number, place] = milliseconds(runs[names[place]])
     ratios = np.median(times.T / times[:, names.index(reference)], axis=1)
     low, high = np.percentile(times, [50, 90], axis=0)
     rows = zip(names, low, high, ratios, strict=True)
@@ -117,7 +117,7 @@ def profile(path: str | Path, threads: int | None = 1, rounds: int = 10) -> list
     times = np.zeros((rounds, len(runs)))
     for number in range(rounds):
         for place, run in enumerate(runs):
-            times[number, place] = _milliseconds(run, at_least=SHORT_MS)
+            times[number, place] = milliseconds(run, at_least=SHORT_MS)
     medians = np.median(times, axis=0)
     return [Part(operator, float(ms)) for operator, ms in zip(operators, medians, strict=True)]
 
@@ -149,7 +149,7 @@ def sums_by_kind(parts: Sequence[Part]) -> dict[str, float]:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _milliseconds(run: Run, at_least: float = 0.0) -> float:
+def milliseconds(run: Run, at_least: float = 0.0) -> float:
     """Milliseconds of one call, the mean over as many as fill `at_least` milliseconds."""
     start, calls = perf_counter(), 0
     while calls == 0 or 1000 * (perf_counter() - start) < at_least:
