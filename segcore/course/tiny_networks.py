@@ -4,8 +4,9 @@ Tensors are (B, N, C): B points, N networks that never meet, C channels each.
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from segcore._errors import check
 from segcore._keras import keras
 
 
@@ -32,6 +33,29 @@ def convolution(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
     x = layers.EinsumDense("bnc,ncd->bnd", (N, width), kernel_initializer=start)(x)
     x = layers.BatchNormalization(momentum=0.9)(layers.Flatten()(x))
     return layers.Reshape((N, width))(x)
+
+
+def bottlenecks(
+    slopes: ArrayLike, shortcuts: ArrayLike, width: int = 2, blocks: int = 4, classes: int = 5
+) -> keras.Model:
+    """N networks of 1×1 inverted residual blocks: points (B, N, 2) → logits (B, N, classes).
+
+    Each of `blocks` expands `width` channels sixfold (ReLU6) and projects them back. Network n
+    keeps `slopes[n]` of what is negative in the projection: 1 is linear, 0 a ReLU, what lies
+    between a leaky ReLU; it adds a block's input where `shortcuts[n]` is 1, not where it is 0.
+    Raises ValueError unless there are as many slopes as shortcuts. Taught in chapter 4.
+    """
+    slope, shortcut = (np.atleast_1d(a).astype(np.float32)[:, None] for a in (slopes, shortcuts))
+    fits = slope.shape == shortcut.shape and slope.ndim == 2
+    check("shortcuts", shortcut.shape[0], fits, f"one for each of {slope.shape[0]} slopes")
+    x = inputs = keras.Input((len(slope), 2))
+    if width != 2:
+        x = convolution(x, width)
+    for _ in range(blocks):
+        expanded = keras.layers.ReLU(6.0)(convolution(x, 6 * width))
+        y = convolution(expanded, width)
+        x = keras.ops.maximum(y, 0.0) + keras.ops.minimum(y, 0.0) * slope + x * shortcut
+    return keras.Model(inputs, convolution(x, classes))
 
 
 def train(

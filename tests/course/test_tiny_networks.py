@@ -41,3 +41,31 @@ def test_each_network_starts_elsewhere_and_learns(network):
     kernel = network.layers[1].get_weights()[0]
     assert kernel.shape == (4, 2, 16) and not np.allclose(kernel[0], kernel[1])
     assert tiny_networks.accuracies(network, points, arm).max() < 0.9
+
+
+def by_hand(x, weights, slope, shortcut, blocks):
+    """One of the networks in NumPy, from its own kernels; batch norm is untrained, all but 1."""
+    kernels = iter(weights)
+    for _ in range(blocks):
+        expanded = np.clip(x @ next(kernels) / np.sqrt(1.001), 0, 6)
+        y = expanded @ next(kernels) / np.sqrt(1.001)
+        x = np.where(y > 0, y, slope * y) + shortcut * x
+    return x @ next(kernels) / np.sqrt(1.001)
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_a_block_is_what_its_slope_and_shortcut_say(width):
+    slopes, shortcuts = [1, 0, 0.1, 0], [0, 0, 1, 1]
+    network = tiny_networks.bottlenecks(slopes, shortcuts, width, blocks=2, classes=5)
+    x = np.random.default_rng(0).normal(size=(6, 4, 2)).astype("float32")
+    kernels = [layer.get_weights()[0] for layer in network.layers if "einsum" in layer.name]
+    start = kernels.pop(0) if width != 2 else np.eye(2)[None].repeat(4, 0) * np.sqrt(1.001)
+    for n, (slope, shortcut) in enumerate(zip(slopes, shortcuts, strict=True)):
+        entered = x[:, n] @ start[n] / np.sqrt(1.001)
+        wanted = by_hand(entered, [kernel[n] for kernel in kernels], slope, shortcut, 2)
+        np.testing.assert_allclose(np.asarray(network(x))[:, n], wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_each_network_has_a_slope_and_a_shortcut():
+    with pytest.raises(ValueError, match="one for each of 2 slopes"):
+        tiny_networks.bottlenecks([1, 0], [0])
