@@ -1,4 +1,4 @@
-"""Exercises of chapter 3, "What a convolution costs": a stride, a depthwise loop, one eighth."""
+"""Exercises of chapter 3, "What a convolution costs": a stride, a loop, one eighth, a stopwatch."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, number, recognise
+from segcore.course.checks import Exercise, Wrong, array, number, recognise
+from segcore.course.judges import Experiment
 
 Depthwise = Callable[[NDArray, NDArray], Any]
 
 STRIDED = 112 * 112 * 32 * 3 * 3 * 3  # MobileNetV2's Conv1
 _STRIDED_SLIPS: tuple[tuple[float, str], ...] = (
-    (224 * 224 * 32 * 27, "that is without the stride: the layer only visits every second pixel."),
+    (224 * 224 * 32 * 27, "that is without the stride: the kernel moves by two pixels at a time."),
     (
         2 * STRIDED,
-        "twice too many: the stride halves both sides of the map, and a multiply with its add "
-        "counts once.",
+        "twice too many: the stride halves both sides of the feature map, and a product with its "
+        "addition counts once.",
     ),
-    (27 * 32, "those are the parameters; each of them is used at every cell of the new map."),
+    (27 * 32, "those are the parameters; each of them is used at every position of the output."),
     (STRIDED // 3, "every filter reads all three colours: a factor of 3 is missing."),
     (STRIDED // 32, "that is one filter; the layer has 32."),
     (STRIDED // 9, "a 3×3 kernel makes 9 products per channel, not one."),
-    (111 * 111 * 32 * 27, '111×111 is the map without padding; with "same" it is 224/2.'),
+    (111 * 111 * 32 * 27, '111×111 is the output without padding; with "same" its side is 224/2.'),
     (STRIDED / 1e6, "right, but in millions: give the count itself."),
 )
 
@@ -36,12 +37,12 @@ def _judge_strided(answer: object) -> str | None:
         return None
     side = "many" if value > STRIDED else "few"
     return recognise(_STRIDED_SLIPS, lambda slip: abs(value - slip) <= 1e-3 * slip) or (
-        f"{value:,.0f} is too {side}: cells of the new map, times 9, times channels in and out."
+        f"{value:,.0f} is too {side}: positions of the output, times 9, times channels in and out."
     )
 
 
 def _loop(image: NDArray, kernel: NDArray) -> NDArray:
-    """The oracle: a depthwise 3×3 convolution, cell by cell, zeros outside the map."""
+    """The oracle: a depthwise 3×3 convolution, position by position, zeros outside."""
     H, W, M = image.shape
     output = np.zeros((H, W, M))
     for row, column, m in np.ndindex(H, W, M):
@@ -53,7 +54,7 @@ def _loop(image: NDArray, kernel: NDArray) -> NDArray:
 
 
 def _case() -> tuple[NDArray, NDArray]:
-    """A map (5, 7, 3) and kernels (3, 3, 3) in which no two numbers are alike."""
+    """A feature map (5, 7, 3) and kernels (3, 3, 3) in which no two numbers are alike."""
     rng = np.random.default_rng(3)
     return rng.normal(size=(5, 7, 3)), rng.normal(size=(3, 3, 3))
 
@@ -64,7 +65,7 @@ def _edge_padded(image: NDArray, kernel: NDArray) -> NDArray:
 
 
 def _shifted(image: NDArray, kernel: NDArray) -> NDArray:
-    """All zeros added below and to the right: every kernel looks one cell too far."""
+    """All zeros added below and to the right: every kernel sits one position too far."""
     wide = np.pad(image, ((0, 2), (0, 2), (0, 0)))
     return _loop(wide, kernel)[1:-1, 1:-1]
 
@@ -90,10 +91,13 @@ _SAME_SHAPE_SLIPS: tuple[tuple[Depthwise, str], ...] = (
     ),
     (
         _spread,
-        "your channels are summed up: that is the pointwise half's work, keep them apart here.",
+        "your channels are added up: that is the pointwise half's work, keep them apart here.",
     ),
-    (_edge_padded, "the inside is right, the rim is not: outside the map there are zeros."),
-    (_shifted, "the map is off by one cell: one row of zeros goes above it, one below."),
+    (
+        _edge_padded,
+        "the inside is right, the border is not: outside the feature map there are zeros.",
+    ),
+    (_shifted, "the output is off by one position: one row of zeros goes above, one below."),
     (
         lambda a, k: a * k[1, 1],
         "only the centre of each kernel is used; its eight neighbours are missing.",
@@ -110,21 +114,21 @@ def _judge_depthwise(function: Depthwise) -> str | None:
     wanted = _loop(image, kernel)
     if np.allclose(value, wanted):
         return None
-    row, column, channel = place = tuple(np.argwhere(~np.isclose(value, wanted))[0])
+    row, column, channel = at = tuple(np.argwhere(~np.isclose(value, wanted))[0])
     return recognise(_SAME_SHAPE_SLIPS, lambda slip: np.allclose(value, slip(image, kernel))) or (
-        f"at row {row}, column {column}, channel {channel} it should be {wanted[place]:.3f}, "
-        f"yours is {value[place]:.3f}."
+        f"at row {row}, column {column}, channel {channel} it should be {wanted[at]:.3f}, "
+        f"yours is {value[at]:.3f}."
     )
 
 
 def _why_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     if shape == (wanted[0] - 2, wanted[1] - 2, wanted[2]):
-        return "two rows and columns have gone: pad the map with zeros before you filter it."
+        return "two rows and columns have gone: pad with zeros before you filter."
     if shape == wanted[:2]:
-        return "one map came out: do not sum over the channels, each stays on its own."
+        return "a single channel came out: do not sum over the channels, each stays on its own."
     if len(shape) == 4:
         return f"shape {shape} has one axis too many: every channel has one filter, not several."
-    return f"a map of shape {wanted} must keep its shape; yours came out as {shape}."
+    return f"a feature map of shape {wanted} must keep its shape; yours came out as {shape}."
 
 
 def _judge_eighth(answer: object) -> str | None:
@@ -144,10 +148,48 @@ def _judge_eighth(answer: object) -> str | None:
     return f"with {channels:.0f} channels the work is 1/{times:.2f}, more than an eighth."
 
 
+def _supported(measured: dict[str, NDArray[np.float64]]) -> str:
+    """What rounds of both layers support: nine in ten decide, as in the chapter."""
+    standard, separable = measured["standard"], measured["separable"]
+    if standard.shape != separable.shape or standard.size < 10:
+        raise Wrong("both layers must be timed in the same rounds, ten or more of them.")
+    if min(standard.min(), separable.min()) <= 0:
+        raise Wrong("a time is zero or less: hand over what milliseconds(...) gave.")
+    N = measured["channels"].item()
+    low, high = np.percentile(standard / separable, [5, 95])
+    if low <= 1:
+        return "no faster"
+    return "as counted" if high >= 1 / (1 / N + 1 / 9) else "less than counted"
+
+
+_STOPWATCH = Experiment(
+    start={"side": 33, "channels": 8},
+    measured=("standard", "separable"),
+    conclusions=("no faster", "less than counted", "as counted"),
+    supported=_supported,
+    slips=(
+        ("no faster", "in more than nine rounds of ten the separable layer was the faster one."),
+        (
+            "less than counted",
+            "compare the two bounds with 1 and with the count: less needs both bounds above 1 and "
+            "below the count.",
+        ),
+        ("as counted", "the upper bound does not come up to the count, or the lower one not to 1."),
+    ),
+)
+
+
+def _run(channels: int, speed_up: float, conclusion: str, **more: Any) -> dict[str, Any]:
+    """A run of the experiment in which the separable layer is `speed_up` times as fast."""
+    standard = np.linspace(1, 1.2, 30)
+    measured = {"standard": standard, "separable": standard / speed_up}
+    return {"side": 65, "channels": channels, **measured, "conclusion": conclusion} | more
+
+
 EXERCISES = {
     "strided": Exercise(
         judge=_judge_strided,
-        praise="a quarter of the cells, so a quarter of the work, with the same 864 parameters.",
+        praise="a quarter of the positions, a quarter of the work, the same 864 parameters.",
         right=(10_838_016, 10_838_016.0, np.int64(10_838_016)),
         wrong=(
             ("10,838,016", "one number"),
@@ -159,7 +201,7 @@ EXERCISES = {
     "depthwise": Exercise(
         judge=_judge_depthwise,
         function="my_depthwise",
-        unanswered="your function returns ...; put the filtered map there.",
+        unanswered="your function returns ...; put the filtered feature map there.",
         raises=(
             (
                 ValueError,
@@ -167,14 +209,14 @@ EXERCISES = {
                 "unless it is told ((1, 1), (1, 1), (0, 0)).",
             ),
         ),
-        praise="nine products for each channel of each cell, and no channel sees another.",
+        praise="nine products for each channel at each position, and no channel meets another.",
         right=(_loop, lambda a, k: _loop(a, k).astype(np.float32).tolist()),
         wrong=(
             (3.2, "without brackets"),
             (lambda a, k: ..., "returns ..."),
             (lambda a, k: np.pad(a, 1) * k[1, 1], "np.pad pads channels too"),
-            (lambda a, k: _loop(a, k)[1:-1, 1:-1], "pad the map"),
-            (lambda a, k: _loop(a, k).sum(-1), "one map came out"),
+            (lambda a, k: _loop(a, k)[1:-1, 1:-1], "pad with zeros"),
+            (lambda a, k: _loop(a, k).sum(-1), "a single channel came out"),
             (lambda a, k: _loop(a, k)[..., None] * np.ones(4), "one axis too many"),
             (lambda a, k: _loop(a, k)[::2, ::2], "must keep its shape"),
             *((slip, sentence[:40]) for slip, sentence in _SAME_SHAPE_SLIPS),
@@ -192,6 +234,21 @@ EXERCISES = {
             (71.5, "cannot be built"),
             (64, "1/7.89, more than an eighth"),
             (256, "more than it takes"),
+        ),
+    ),
+    "stopwatch": _STOPWATCH.exercise(
+        praise="your numbers support that, on this machine and for this layer.",
+        right=(
+            _run(64, 5.5, "less than counted"),
+            _run(256, 8.8, "as counted"),
+            _run(4, 0.9, "No faster"),
+        ),
+        wrong=(
+            (_run(64, 5.5, "no faster"), "the faster one"),
+            (_run(64, 0.9, "less than counted"), "both bounds above 1"),
+            (_run(64, 5.5, "as counted"), "come up to the count"),
+            (_run(64, 5.5, "as counted", standard=[1.0, 1.0]), "same rounds"),
+            (_run(64, 5.5, "as counted", standard=np.zeros(30)), "zero or less"),
         ),
     ),
 }
