@@ -3,7 +3,8 @@
 - Numbers: `{{key:format}}` in the pages of book/ is filled in from results/ (scripts/keys.py).
 - `[[api data.voc]]` becomes the reference of segcore.data.voc, read from its docstrings.
 - `[[repository]]` becomes the address in _config.yml.
-- `[[chapters]]` becomes the table of the chapters that exist.
+- `[[chapters]]` becomes the table of the chapters that exist, `[[path]]` their path as a drawing.
+- `[[drawing convolution]]` becomes the drawing of that name in segcore.display.basics.
 - A `mask` directive puts an interactive mask of a committed PNG on a page.
 - Every page gets a description, no Thebe, and an edit button that leads to Markdown.
 """
@@ -25,10 +26,12 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from segcore.data import voc
+from segcore.display import basics, diagrams
 from segcore.display.overlay import MaskOverlay
 
 ROOT = Path(__file__).resolve().parent.parent
 API_LINE = re.compile(r"^\[\[api ([\w.]+)\]\]$", re.MULTILINE)
+DRAWING_LINE = re.compile(r"^\[\[drawing (\w+)\]\]$", re.MULTILINE)
 DESCRIPTION_LENGTH = 160  # characters; search engines show about so many
 
 
@@ -51,7 +54,22 @@ def fill_page(app: Sphinx, name: str, source: list[str]) -> None:
     address = app.config.html_theme_options["repository_url"]
     text = API_LINE.sub(lambda match: api(match.group(1), f"{address}/blob/main/"), text)
     text = text.replace("[[repository]]", address)
+    text = DRAWING_LINE.sub(lambda match: drawing(getattr(basics, match.group(1))()), text)
+    if "[[path]]" in text:
+        text = text.replace("[[path]]", drawing(diagrams.course_path(stations())))
     source[0] = text.replace("[[chapters]]", chapter_table())
+
+
+def drawing(diagram: diagrams.Diagram) -> str:
+    """`diagram` as a block of HTML in a Markdown page."""
+    return f"<div>{diagram.svg}</div>"
+
+
+def stations() -> list[tuple[str, str]]:
+    """The title and the question of each chapter, for the path of the course."""
+    notebooks = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.ipynb"))
+    facts = [chapter_facts(path) for path in notebooks]
+    return [(about["title"], about["question"]) for about in facts]
 
 
 class MaskDirective(Directive):

@@ -91,7 +91,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from segcore.cli import benchmark, evaluate, export, segment
+    from segcore.cli import benchmark, evaluate, export, inspect, segment
 
     parser = Parser(
         "segcore",
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=download)
     export.add_export(commands)
     benchmark.add_benchmark(commands)
+    inspect.add_inspect(commands)
     return parser
 
 

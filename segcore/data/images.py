@@ -83,18 +83,20 @@ def strips(shape: tuple[int, ...]) -> Iterator[slice]:
     return (slice(top, min(top + height, H)) for top in range(0, H, height))
 
 
-def letterbox(image: Pixels, size: int) -> tuple[Pixels, tuple[int, int]]:
+def letterbox(image: Pixels, size: int | tuple[int, int]) -> tuple[Pixels, tuple[int, int]]:
     """`image` (H, W, 3) uint8 → ((size, size, 3) uint8, (h, w)): the photo fills the top-left h×w.
 
     The longer side is scaled to `size`, the rest padded with grey 127, so shapes keep their
-    proportions. Raises ValueError for a wrong shape or dtype. Taught in chapter 1.
+    proportions. `size` may be (height, width). Raises ValueError for a wrong shape or dtype. Taught
+    in chapter 1.
     """
     fits = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
     check("image", image, fits, "(H, W, 3) uint8")
     H, W = image.shape[:2]
-    scale = size / max(H, W)
+    height, width = (size, size) if isinstance(size, int) else size
+    scale = min(height / H, width / W)
     h, w = max(round(H * scale), 1), max(round(W * scale), 1)
-    box = np.full((size, size, 3), PAD, np.uint8)
+    box = np.full((height, width, 3), PAD, np.uint8)
     # Rows are made narrow before columns are made short, as Pillow does; only Pillow 13 begins with
     # the columns of what is more than twice as tall, mostly: so the usual photo is left to Pillow.
     if H * W <= WHOLE:

@@ -55,7 +55,7 @@ def affine_quantisation(
     """Real `values` become integers of 2 or 3 `bits` and real numbers again: fake quantisation.
 
     The range is `low` to `high`, shifted until 0 is a level. ValueError for another number of bits
-    and for a range without 0. Taught in chapter 10.
+    and for a range without 0. Taught in chapter 9.
     """
     scale, zero, levels = _levels(low, high, bits)
     affine = Affine(scale, zero)
@@ -103,7 +103,7 @@ def straight_through(low: float = -1.0, high: float = 0.75, bits: int = 3) -> Di
     """The straight-through estimator: a staircase forward, the slope of a ramp backward.
 
     The range is `low` to `high`, shifted until 0 is a level; 2 or 3 `bits`. ValueError otherwise.
-    Taught in chapter 11.
+    Taught in chapter 10.
     """
     step, _, levels = _levels(low, high, bits)
     first, last = levels[0], levels[-1]

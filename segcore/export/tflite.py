@@ -122,12 +122,12 @@ class File:
     def _describe(self, operator: Any) -> Operator:
         tensors = self.graph.tensors
         output = tensors[operator.outputs[0]]
-        inputs = tuple(_type(tensors[i]) for i in operator.inputs if i >= 0)
+        inputs = tuple(type_name(tensors[i]) for i in operator.inputs if i >= 0)
         shape = tuple(map(int, output.shape))
         kind = str(_tools().opcode_to_name(self.model, operator.opcodeIndex))
         kernel = tensors[operator.inputs[1]].shape if "CONV" in kind else ()
         macs = _macs(shape, kernel)
-        return Operator(kind, _layer(output.name), inputs, _type(output), shape, macs)
+        return Operator(kind, _layer(output.name), inputs, type_name(output), shape, macs)
 
 
 Source: TypeAlias = str | Path | bytes | File
@@ -180,7 +180,8 @@ def _macs(output: Sequence[int], kernel: Sequence[int]) -> int:
     return int(np.prod(output)) * int(kernel[1]) * int(kernel[2]) * inputs
 
 
-def _type(tensor: Any) -> str:
+def type_name(tensor: Any) -> str:
+    """What a `tensor` of `File.graph` stores, such as "int8"."""
     return _tools().type_to_name(tensor.type).lower()
 
 

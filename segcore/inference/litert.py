@@ -83,14 +83,22 @@ def inference(name: str, interpreter: Any) -> Infer:
     scores, lock = _scores(name, target), Lock()
 
     def infer(box: NDArray[np.uint8]) -> NDArray:
-        pixels = convert(box)[None]
-        with lock, damage_named(name, "does not run; export it anew"):
-            interpreter.set_tensor(source["index"], pixels)
-            interpreter.invoke()
-            answer = np.squeeze(interpreter.get_tensor(target["index"]))
+        with lock:
+            answer = np.squeeze(ask(name, interpreter, convert(box), target["index"]))
         return answer if answer.ndim == 2 else scores(answer)
 
     return infer
+
+
+def ask(name: str, interpreter: Any, values: NDArray, output: int) -> NDArray:
+    """What `interpreter` has in its tensor `output` (1, ...) after `values` (H, W, 3) went in.
+
+    Raises ValueError saying that model `name` does not run.
+    """
+    with damage_named(name, "does not run; export it anew"):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values[None])
+        interpreter.invoke()
+        return interpreter.get_tensor(output)
 
 
 def _scores(name: str, target: Any) -> Callable[[NDArray], NDArray]:

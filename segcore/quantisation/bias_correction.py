@@ -68,6 +68,33 @@ def correct_bias(
     return with_labels(tflite.write(file.model), file.class_names)
 
 
+def correct_network(
+    folded: keras.Model, quantised: keras.Model, images: NDArray[np.float32]
+) -> None:
+    """New biases in `quantised`, so that each convolution has the means that it has in `folded`.
+
+    As `correct_bias`, for the two networks of quantisation-aware training, of any number of bits:
+    `folded` from `fold.fold`, `quantised` from `qat.quantise` of it. `images` (B, S, S, 3). The
+    means are those before the ReLU. Nagel et al. 2019, section 4.2. Taught in chapter 10.
+    """
+    from segcore.quantisation.fake_quant import Convolution
+
+    for layer in quantised.layers:
+        if isinstance(layer, Convolution):
+            wanted, found = (
+                _mean_before_relu(model, layer.name, images) for model in (folded, quantised)
+            )
+            layer.bias.assign_add(wanted - found)
+
+
+def _mean_before_relu(
+    model: keras.Model, name: str, images: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Each channel's mean behind the layer `name` over positions and `images`, (C,)."""
+    part = type(model)(model.input, model.get_layer(name).output)
+    return np.asarray(part(images)).mean((0, 1, 2), dtype=np.float64).astype(np.float32)
+
+
 def _run_alone(file: tflite.File, number: int, values: dict[int, list[NDArray]]) -> list[NDArray]:
     """Outputs of operator `number` of `file` for each image, given `values` by tensor number."""
     operator = file.graph.operators[number]

@@ -1,6 +1,6 @@
 """What a clip range and a bit width do to numbers: rounding error, clipping error, SQNR.
 
-Taught in chapter 10.
+Taught in chapter 9.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ def quantisation_error(
     """Errors of `values` brought to `bits`-bit integers that cover `low` to `high`, and back.
 
     The SQNR is 10·log₁₀(Σ x² / Σ (x - x̂)²), inf without error. Raises ValueError for an empty
-    range, for other bits than 2 to 8, and without values other than 0. Taught in chapter 10.
+    range, for other bits than 2 to 8, and without values other than 0. Taught in chapter 9.
     """
     x = np.asarray(values, np.float64)
     signal = np.square(x).mean() if x.size else 0.0
@@ -46,7 +46,7 @@ def quantisation_error(
 def fake_quantise(values: ArrayLike, low: float, high: float, bits: int = 8) -> NDArray[np.float64]:
     """`values` as `bits`-bit integers that cover `low` to `high`, turned back into numbers.
 
-    Jacob et al. 2018, section 3. Raises ValueError as `affine_for` does. Taught in chapter 10.
+    Jacob et al. 2018, section 3. Raises ValueError as `affine_for` does. Taught in chapter 9.
     """
     affine = affine_for(low, high, bits)
     integers = np.clip(affine.quantise(values, np.int16), *limits(bits))

@@ -180,10 +180,6 @@ def _by_tensorflow(x: Tensor, low: Tensor, high: Tensor, bits: int, narrow_range
     """TensorFlow's own operations, which its converter to TFLite recognises."""
     import tensorflow as tf
 
-    operations = tf.quantization
-    operation = (
-        operations.fake_quant_with_min_max_vars
-        if len(low.shape) == 0
-        else operations.fake_quant_with_min_max_vars_per_channel
-    )
+    per_channel = "_per_channel" if len(low.shape) else ""
+    operation = getattr(tf.quantization, f"fake_quant_with_min_max_vars{per_channel}")
     return operation(x, low, high, num_bits=bits, narrow_range=narrow_range)

@@ -35,6 +35,10 @@ class Batches(keras.utils.PyDataset):
         self.arrays, self.size, self.seed, self.change = tuple(arrays), size, seed, change
         self.epoch, self.shuffle = 0, True
 
+    def begin_epoch(self, epoch: int, logs: Any = None) -> None:
+        """From now on the batches are those of `epoch`; a callback of Keras."""
+        self.epoch = epoch
+
     def in_order(self) -> Self:
         """The same items in their order, all of them, so that the last batch may be smaller."""
         ordered = copy.copy(self)

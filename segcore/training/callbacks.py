@@ -1,4 +1,4 @@
-"""What happens around Keras' steps: which epoch it is, averages, saving, refusing NaN, progress."""
+"""What happens around Keras' steps: averages, saving, refusing NaN, progress in one line."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from segcore._keras import keras
 from segcore.training import run_folder
-from segcore.training.batches import Batches
 
 
 class Diverged(RuntimeError):
@@ -24,17 +23,6 @@ def variables_of(model: keras.Model) -> list[keras.Variable]:
 def copies(variables: Iterable[keras.Variable]) -> run_folder.State:
     """The values of `variables`, in arrays that nobody else writes to."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-class Epochs(keras.callbacks.Callback):
-    """Tells the data which epoch it is, also when a run goes on in the middle."""
-
-    def __init__(self, data: Batches) -> None:
-        super().__init__()
-        self.data = data
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.data.epoch = epoch
 
 
 class Average(keras.callbacks.Callback):

@@ -107,6 +107,7 @@ def fit(
     if place:
         first = _begin(model, place, _identity(model, data, recipe, validation), resume)
     total, done = recipe.epochs * len(data), first * len(data)
+    epochs = keras.callbacks.LambdaCallback(on_epoch_begin=data.begin_epoch)
     average = [callbacks.Average()] if recipe.average else []
     table = [keras.callbacks.CSVLogger(place / "history.csv", append=True)] if place else []
     try:
@@ -114,8 +115,8 @@ def fit(
             found = model.fit(
                 data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
                 validation_data=validation, validation_batch_size=data.size,
-                callbacks=[callbacks.Epochs(data), *average, keras.callbacks.TerminateOnNaN(),
-                           *table, *watch, callbacks.Keep(place), callbacks.Progress(bar)],
+                callbacks=[epochs, *average, keras.callbacks.TerminateOnNaN(), *table, *watch,
+                           callbacks.Keep(place), callbacks.Progress(bar)],
             )  # fmt: skip
     finally:
         for logger in table:

@@ -132,6 +132,16 @@ def test_either_convention_of_iou_is_accepted_by_name(capsys):
 def test_a_tensor_is_as_good_as_an_array(capsys):
     from segcore._keras import keras
 
-    checks.check("05-reach", keras.ops.convert_to_tensor(55))
+    checks.check("05-receptive-field", keras.ops.convert_to_tensor(55))
     checks.check("10-gradient", lambda x, g, a, b: keras.ops.where((x < a) | (x > b), 0.0, g))
     assert capsys.readouterr().out.count("Right: ") == 2
+
+
+def test_the_file_that_wants_blue_first_differs_from_the_one_for_phones_in_that_alone():
+    from segcore import load
+    from segcore.course.exercises import chapter11
+
+    photo = np.random.default_rng(0).integers(0, 256, (257, 257, 3), np.uint8)
+    wants_blue, wants_red = load(chapter11.mystery()), load("phone")
+    assert np.array_equal(wants_blue.infer(photo[..., ::-1].copy()), wants_red.infer(photo))
+    assert not np.array_equal(wants_blue.infer(photo), wants_red.infer(photo))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from segcore.display import architecture, diagrams, number_lines
+from segcore.display import architecture, basics, diagrams, number_lines
 from segcore.display.svg import DARK, LIGHT, Drawing
 
 PHONE = 340  # CSS pixels left for a diagram on a small phone
@@ -67,6 +67,10 @@ ALL = {
     "affine_2_bits": number_lines.affine_quantisation(-1, 1, 2, (-1.9, 0.2)),
     "straight_through": number_lines.straight_through(),
     "straight_through_2_bits": number_lines.straight_through(-1, 2, 2),
+    "convolution": basics.convolution(),
+    "feature_map": basics.feature_map(),
+    "stride_and_padding": basics.stride_and_padding(),
+    "skip_connection": basics.skip_connection(),
     "path": diagrams.course_path(STATIONS, 2),
 }
 every = pytest.mark.parametrize("name", ALL)

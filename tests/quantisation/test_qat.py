@@ -16,7 +16,7 @@ from segcore.export import tflite
 from segcore.export.convert import to_tflite
 from segcore.inference.segmenter import load
 from segcore.models import blocks, checkpoint, deeplab, pretrained
-from segcore.quantisation import fake_quant, fold, qat
+from segcore.quantisation import bias_correction, fake_quant, fold, qat
 
 
 def tiny(seed=0, size=17, batch_size=None):
@@ -448,3 +448,22 @@ def test_what_cannot_be_quantised_is_refused_by_name():
         qat.quantise(tiny(), bits=1)
     with pytest.raises(ValueError, match="momentum must be"):
         qat.set_moving(qat.quantise(tiny()), True, momentum=1.0)
+
+
+def test_corrected_network_has_the_means_of_the_float_network():
+    folded = fold.fold(tiny())
+    images = np.random.default_rng(3).uniform(-1, 1, (4, 17, 17, 3)).astype(np.float32)
+    network = qat.quantise(folded, qat.calibrate(folded, [images]), bits=4)
+    names = [x.name for x in network.layers if isinstance(x, fake_quant.Convolution)]
+
+    def furthest():
+        means = [
+            [np.mean(out, (0, 1, 2)) for out in keras.Model(m.input, outs)(images)]
+            for m in (folded, network)
+            for outs in ([m.get_layer(name).output for name in names],)
+        ]
+        return max(np.abs(a - b).max() for a, b in zip(*means, strict=True))
+
+    before = furthest()
+    bias_correction.correct_network(folded, network, images)
+    assert before > 0.05 and furthest() < 1e-4

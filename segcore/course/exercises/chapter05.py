@@ -1,197 +1,235 @@
-"""Exercises of chapter 5, "Atrous convolution and ASPP": reach, live rates, an aligning crop."""
+"""Exercises of chapter 5: strides into dilation, receptive field, dilation rates for a camera."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, Wrong, number, recognise, side
+from segcore.course.checks import Exercise, Right, Wrong, array, number
+from segcore.course.judges import Experiment, Function, Number
 
-LAYERS = ((2, 1), (2, 1), (1, 2), (1, 4))  # (stride, rate) of four 3×3 convolutions
-MAPS = (7, 17, 33)
-FACTORS = (1, 2, 3, 4, 5, 8, 16)
-Count = Callable[[int], Any]
-
-
-def _reach(first: int = 1, taps: int = 2, early: bool = False) -> int:
-    """1 + Σ 2·rate·(strides in front), or the same with one of the usual slips."""
-    reach, stride = first, 1
-    for own, rate in LAYERS:
-        before = stride
-        stride *= own
-        reach += taps * rate * (stride if early else before)
-    return reach
+Pairs = list[tuple[int, int]]
+LAYERS = ((2, 1), (2, 1), (1, 2), (1, 4))  # (stride, dilation rate) of four 3×3 convolutions
+DEEPEST = 128  # layers whose receptive field the chapter's image of 257 pixels still holds
+ROOT = "with the square root of the depth"
 
 
-_REACH_SLIPS = (
-    (
-        _reach(first=0),
-        "almost: the cell starts with its own pixel, so begin to count at 1.",
-    ),
-    (
-        1 + 2 * sum(2 ** min(i, 2) for i in range(4)),
-        "you left out the rates: at rate 4 the outer taps stand 4 cells away, not 1.",
-    ),
-    (
-        1 + 2 * sum(rate for _, rate in LAYERS),
-        "you left out the strides: behind two strides of 2, one step on the map is 4 pixels.",
-    ),
-    (
-        9,
-        "four plain 3×3 layers would see that much; here strides and rates stretch them.",
-    ),
-    (
-        _reach(taps=3),
-        "a 3×3 kernel adds 2 steps, not 3: its centre was seen already.",
-    ),
-    (
-        _reach(early=True),
-        "each layer steps over the map in front of it: its own stride counts for the next one.",
-    ),
-    (
-        (_reach() - 1) // 2,
-        "that is the reach to one side; count both sides and the middle.",
-    ),
-    (
-        _reach() ** 2,
-        "that is the number of pixels in the whole square; its side is asked for.",
-    ),
-)
+def _dilated(
+    strides: Sequence[int],
+    output_stride: int,
+    early: bool = False,
+    join: Callable[[int, int], int] = lambda dilation, lost: dilation * lost,
+) -> Pairs:
+    """(stride, dilation rate) of each layer, or the same with one of the usual slips."""
+    jump, dilation, pairs = 1, 1, []
+    for stride in strides:
+        kept = stride if jump * stride <= output_stride else 1
+        after = join(dilation, stride // kept)
+        pairs.append((kept, after if early else dilation))
+        jump, dilation = jump * kept, after
+    return pairs
 
 
-def _judge_reach(answer: object) -> str | None:
-    """55 pixels, with a sentence for each slip that gives another whole number."""
-    value = number(answer)
-    if value == _reach():
-        return None
-    hint = "Start at 1 and add 2 · rate · (product of the strides in front) a layer."
-    return recognise(_REACH_SLIPS, lambda slip: value == slip) or f"{side(value, _reach())} {hint}"
+def _field(first: int = 1, weights: int = 2, early: bool = False) -> int:
+    """1 + Σ 2·dilation·(strides in front), or the same with one of the usual slips."""
+    field, jump = first, 1
+    for stride, dilation in LAYERS:
+        before = jump
+        jump *= stride
+        field += weights * dilation * (jump if early else before)
+    return field
 
 
-_RATE_SLIPS: tuple[tuple[Count, str], ...] = (
-    (
-        lambda n: n,
-        "one too far: from cell 0 of 17, rate 17 lands on cell 17, and the last one is 16.",
-    ),
-    (
-        lambda n: n // 2,
-        "that is where the middle cell goes blind; a corner can still look across the map.",
-    ),
-    (
-        lambda n: n // 2 + 1,
-        "that is the first rate at which the middle cell is blind; corners still look across.",
-    ),
-    (
-        lambda n: n - 2,
-        "one more is alive: what does the kernel on cell 0 touch at rate n - 1?",
-    ),
-    (
-        lambda n: 18,
-        "the answer depends on the map: a map of 7 cells is no match for rate 18.",
-    ),
-)
+def _judge_camera(answer: Any) -> str | None:
+    """A size of 16k+1 that the camera fills, and three dilation rates that its features allow."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise Wrong("two things are wanted: the size, and a tuple of three dilation rates.")
+    size, dilations = number(answer[0], "one number as size"), array(answer[1])
+    if dilations.shape != (3,):
+        raise Wrong(f"three dilation rates are wanted, yours have the shape {dilations.shape}.")
+    values = [size, *dilations.tolist()]
+    if not all(np.isfinite(value) and value % 1 == 0 and value >= 1 for value in values):
+        raise Wrong("size and dilation rates are whole numbers from 1.")
+    if size % 16 != 1:
+        nearest = round((size - 1) / 16) * 16 + 1
+        raise Wrong(f"{size:.0f} is not of the form 16k + 1; the nearest is {nearest}.")
+    if size > 641:
+        raise Wrong("the camera gives 640 pixels: beyond 641 you pay for pixels it never saw.")
+    if size < 129:
+        raise Wrong(f"at {size:.0f}, five of six pixels along the longer side are thrown away.")
+    return _judge_dilations(int(size), [int(value) for value in dilations])
 
 
-def _whole(function: Count, inputs: tuple[int, ...]) -> list[int]:
-    """What `function` returns for `inputs`. Raises Wrong unless all are whole numbers."""
-    answers = [number(function(value), "one number for each map") for value in inputs]
-    for value, answer in zip(inputs, answers, strict=True):
-        if not answer.is_integer():
-            raise Wrong(f"whole numbers are wanted; for {value} yours is {answer}.")
-    return [int(answer) for answer in answers]
-
-
-def _judge_rate(function: Count) -> str | None:
-    """cells - 1: from the first cell to the last."""
-    answers = _whole(function, MAPS)
-    if answers == [n - 1 for n in MAPS]:
-        return None
-    wrong = next(i for i, n in enumerate(MAPS) if answers[i] != n - 1)
-    state = "dead" if answers[wrong] > MAPS[wrong] - 1 else "alive, but not the last one"
-    return recognise(_RATE_SLIPS, lambda slip: answers == [slip(n) for n in MAPS]) or (
-        f"on a map of {MAPS[wrong]} cells rate {answers[wrong]} is {state}."
+def _judge_dilations(size: int, dilations: list[int]) -> str:
+    """A `Right` with the weights inside the feature map, or what is wrong with them."""
+    n, longest = (size - 1) // 16 + 1, max(dilations)
+    if len(set(dilations)) < 3:
+        return "two branches with the same dilation rate measure the same distance."
+    if longest >= n:
+        return (
+            f"at {size} there are {n}×{n} features: at dilation rate {longest} "
+            "only the centre weight lies inside, everywhere."
+        )
+    means = [((3 * n - 2 * dilation) / n) ** 2 for dilation in dilations]  # rows times columns
+    if min(means) < 2:
+        return f"at dilation rate {longest} only {min(means):.1f} of 9 weights lie inside."
+    return Right(
+        f"on {n}×{n} features {', '.join(f'{mean:.1f}' for mean in means)} of 9 weights lie inside "
+        f"on average, and the kernels span {', '.join(str(32 * d + 1) for d in dilations)} pixels."
     )
 
 
-_CROP_SLIPS: tuple[tuple[Count, str], ...] = (
-    (
-        lambda k: 0,
-        "that cuts off nothing in front: it is the plain upsampling, half a cell off.",
+def _growth(found: dict[str, NDArray[np.float64]]) -> str:
+    """The law that the measured widths follow. Raises Wrong for what `width` does not give."""
+    depths, widths = found["depths"], found["widths"]
+    if len(depths) != len(widths):
+        raise Wrong(f"{len(depths)} depths and {len(widths)} widths: one width a depth.")
+    if min(depths) < 1 or max(depths) > DEEPEST or (depths % 1 != 0).any():
+        raise Wrong(f"depths are whole numbers from 1 to {DEEPEST}: the image holds no more.")
+    if len(set(depths)) < 3 or max(depths) < 4 * min(depths):
+        raise Wrong("take three depths or more, the deepest four times the shallowest at least.")
+    if np.array_equal(widths, 2 * depths + 1):
+        raise Wrong("these are the receptive fields 2n + 1; what does width(...) measure?")
+    far = np.abs(widths / (4 * np.sqrt(depths / 2)) - 1) > 0.1
+    if far.any():
+        n, width = depths[far][0], widths[far][0]
+        raise Wrong(f"{n:.0f} plain layers do not measure {width:.1f}: run width(plain({n:.0f})).")
+    return ROOT
+
+
+_STRIDES = Function(
+    _dilated,
+    cases=(
+        ((2, 2, 1, 2, 1), 4),
+        ((2, 1, 2, 2, 2, 1, 2, 1), 16),
+        ((2, 2, 1, 2, 1, 2, 1), 4),
     ),
-    (
-        lambda k: k - 1,
-        "that is all there is to cut off, on both sides together; how much of it in front?",
-    ),
-    (
-        lambda k: k,
-        "that cuts off a whole cell; cell 0 starts with half a cell too much.",
-    ),
-    (
-        lambda k: 7,
-        "right for a factor of 16 and for no other: where does cell 0 end up for `factor`?",
-    ),
-    (
-        lambda k: k // 4,
-        "too little: cell 0 is spread over `factor` pixels; where is their middle?",
+    name="dilate",
+    slips=(
+        (
+            lambda strides, wanted: _dilated(strides, wanted, early=True),
+            "a layer whose stride goes reads the same features as before, so its own dilation rate "
+            "stays; the layers behind it find a finer feature map.",
+        ),
+        (
+            lambda strides, wanted: [(stride, 1) for stride, _ in _dilated(strides, wanted)],
+            "the strides are right, but with dilation rates of 1 the weights behind them now stand "
+            "half as far apart, counted in pixels.",
+        ),
+        (
+            lambda strides, wanted: [(stride, 1) for stride in strides],
+            "nothing was changed: the cumulative stride is still that of the classifier.",
+        ),
+        (
+            lambda strides, wanted: _dilated(strides, wanted, join=lambda d, lost: d + lost - 1),
+            "two strides of 2 that go make the feature map four times as fine, not three: "
+            "multiply.",
+        ),
+        (
+            lambda strides, wanted: _dilated(strides, wanted, join=max),
+            "the second stride that goes doubles the dilation rate again.",
+        ),
+        (
+            lambda strides, wanted: [stride for stride, _ in _dilated(strides, wanted)],
+            "these are the strides alone: a pair (stride, dilation rate) is wanted for each layer.",
+        ),
+        (
+            lambda strides, wanted: [pair[::-1] for pair in _dilated(strides, wanted)],
+            "the pairs stand the other way round: first the stride, then the dilation rate.",
+        ),
     ),
 )
 
+_FIELD = Number(
+    _field(),
+    hint="Start at 1 and add 2 · dilation rate · (product of the strides in front) a layer.",
+    slips=(
+        (
+            _field(first=0),
+            "almost: a feature starts with its own pixel, so begin to count at 1.",
+        ),
+        (
+            1 + 2 * sum(2 ** min(i, 2) for i in range(4)),
+            "you left out the dilation rates: at 4 the outer weights stand 4 features away, not 1.",
+        ),
+        (
+            1 + 2 * sum(dilation for _, dilation in LAYERS),
+            "you left out the strides: behind two strides of 2, neighbours are 4 pixels apart.",
+        ),
+        (
+            9,
+            "four plain 3×3 layers would see that much; strides and dilation stretch them here.",
+        ),
+        (
+            _field(weights=3),
+            "a 3×3 kernel adds 2 distances, not 3: its centre was counted already.",
+        ),
+        (
+            _field(early=True),
+            "a layer reads the feature map in front of it: its own stride counts for the next one.",
+        ),
+        (
+            (_field() - 1) // 2,
+            "that is the distance to one side; count both sides and the middle.",
+        ),
+        (
+            _field() ** 2,
+            "that is the number of pixels in the whole square; its side is asked for.",
+        ),
+    ),
+)
 
-def _judge_crop(function: Count) -> str | None:
-    """(factor - 1)/2 rounded down or up, a whole number for every factor."""
-    exact = [number(function(k), "one number for each factor") for k in FACTORS]
-    if exact == [(k - 1) / 2 for k in FACTORS]:
-        return "exact, but rows are whole: round (factor - 1) / 2 down with //."
-    answers = _whole(function, FACTORS)
-    if all(abs(a - (k - 1) / 2) <= 0.5 for a, k in zip(answers, FACTORS, strict=True)):
-        return None
-    off = next(i for i, k in enumerate(FACTORS) if abs(answers[i] - (k - 1) / 2) > 0.5)
-    return recognise(_CROP_SLIPS, lambda slip: answers == [slip(k) for k in FACTORS]) or (
-        f"for factor {FACTORS[off]} you cut off {answers[off]}: more than half a pixel off."
-    )
-
+_GROWTH = Experiment(
+    start={"depths": 4},
+    measured=("widths",),
+    conclusions=("not at all", "with the depth", ROOT),
+    supported=_growth,
+    slips=(
+        ("with the depth", "so grows the receptive field; divide the widths of depths 1 to 4."),
+        ("not at all", "your deepest stack is wider than your shallowest: by which factor?"),
+    ),
+)
+_MEASURED = {"depths": [4, 16, 64], "widths": [5.66, 11.31, 22.63], "conclusion": ROOT}
 
 EXERCISES = {
-    "reach": Exercise(
-        judge=_judge_reach,
-        praise="1, 3, 7, 23, 55: two atrous layers add more than the two strides before them.",
-        right=(55, 55.0, np.int64(55)),
+    "strides": _STRIDES.exercise(
+        "each stride that goes doubles the dilation rate of every layer behind it.",
+        right=(lambda strides, wanted: np.array(_dilated(strides, wanted)),),
+    ),
+    "receptive-field": _FIELD.exercise(
+        "1, 3, 7, 23, 55: two atrous layers add more than the two strides before them."
+    ),
+    "camera": Exercise(
+        judge=_judge_camera,
+        praise="that fits.",
+        right=((385, (4, 9, 13)), (641, [6, 12, 18]), (257.0, np.array([3, 6, 9]))),
         wrong=(
-            ("55", "single number"),
-            *((value, sentence[:30]) for value, sentence in _REACH_SLIPS),
-            (100, "too large. Start at 1"),
-            (40, "too small. Start at 1"),
+            (385, "two things are wanted"),
+            ((385, 6), "three dilation rates are wanted, yours have the shape ()"),
+            ((385, (4.5, 9, 13)), "whole numbers from 1"),
+            ((384, (4, 9, 13)), "the nearest is 385"),
+            ((1025, (6, 12, 18)), "pixels it never saw"),
+            ((97, (1, 2, 3)), "thrown away"),
+            ((385, (6, 6, 12)), "the same distance"),
+            ((257, (6, 12, 18)), "at dilation rate 18 only the centre weight"),
+            ((257, (6, 12, 16)), "of 9 weights lie inside"),
         ),
     ),
-    "rate": Exercise(
-        judge=_judge_rate,
-        function="",
-        praise="at n - 1 only the cells on the rim still reach one another; beyond it, none do.",
-        right=(lambda n: n - 1, lambda n: np.int64(n - 1), lambda n: n - 1.0),
+    "growth": _GROWTH.exercise(
+        "four times the depth, twice the width: the effective receptive field grows with the "
+        "square root of the depth, so it fills less and less of the receptive field.",
+        right=(_MEASURED, {**_MEASURED, "depths": [2, 8, 128], "widths": (4, 8, 32)}),
         wrong=(
-            (16, "without brackets"),
-            (lambda n: ..., "behind return"),
-            (lambda n: n / 2, "for 7 yours is 3.5"),
-            (lambda n: str(n - 1), "this is a str"),
-            *((slip, sentence[:30]) for slip, sentence in _RATE_SLIPS),
-            (lambda n: 6, "on a map of 17 cells rate 6 is alive"),
-            (lambda n: 2 * n, "on a map of 7 cells rate 14 is dead"),
-        ),
-    ),
-    "crop": Exercise(
-        judge=_judge_crop,
-        function="",
-        praise="exact for odd factors, half a pixel off for even ones. Behind, factor - 1 less it.",
-        right=(lambda k: (k - 1) // 2, lambda k: k // 2, lambda k: np.int64((k - 1) // 2)),
-        wrong=(
-            (1, "without brackets"),
-            (lambda k: ..., "behind return"),
-            (lambda k: (k - 1) / 2, "rows are whole"),
-            (lambda k: k / 2, "whole numbers are wanted"),
-            *((slip, sentence[:30]) for slip, sentence in _CROP_SLIPS),
-            (lambda k: k // 2 + 1, "for factor 1 you cut off 1"),
+            ({**_MEASURED, "widths": [5.66, 11.31]}, "one width a depth"),
+            ({**_MEASURED, "depths": [4, 16, 256]}, "from 1 to 128"),
+            ({**_MEASURED, "depths": [4, 5, 6]}, "three depths or more"),
+            ({**_MEASURED, "widths": [9, 33, 129]}, "these are the receptive fields"),
+            ({**_MEASURED, "widths": [5.7, 11.3, 40]}, "64 plain layers do not measure 40.0"),
+            ({**_MEASURED, "conclusion": "with the depth"}, "so grows the receptive field"),
+            ({**_MEASURED, "conclusion": "not at all"}, "by which factor"),
         ),
     ),
 }

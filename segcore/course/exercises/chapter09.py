@@ -1,4 +1,4 @@
-"""Exercises of chapter 9, "Quantisation": a range, a layer in integers, and a bias put right."""
+"""Exercises of chapter 9, "Quantisation": a range, a layer in integers, a bias, and calibration."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, number, recognise
+from segcore.course.checks import Exercise, Right, array, number, recognise
 from segcore.export.affine import Affine
 from segcore.quantisation.integers import pointwise
 
 SCALE, ZERO = 6 / 255, -128  # of ReLU6's output
+CLOSE = 0.003  # fractions of pixels that four photos cannot tell apart
 STEPS = 3_000  # 0.6 / (0.02 · 0.01): the bias in exercise 3
 Layer = Callable[..., Any]
 
 _WRONG_SCALES = (
     (6 / 256, "256 integers have 255 steps between them: like posts and the gaps of a fence."),
     (6 / 127, "that gives half of the integers to numbers below 0, which ReLU6 never puts out."),
-    (12 / 255, "ReLU6 reaches from 0 to 6, not from -6: its range is 6 wide."),
+    (12 / 255, "ReLU6 gives numbers from 0 to 6, not from -6: its range is 6 wide."),
     (255 / 6, "upside down: the scale is how much of a number one step is worth."),
     (6.0, "6 is the width of the whole range; the scale is the width of one step in it."),
 )
@@ -126,6 +127,48 @@ def _judge_bias(answer: object) -> str | None:
     return slip or ("too many steps." if value > STEPS else "too few steps.")
 
 
+def _judge_experiment(answer: object) -> str | None:
+    """Fractions of changed pixels by brightness of the calibration photos, and the one to ship."""
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return "two things are wanted: your results, and the brightness that you would ship."
+    results, chosen = answer
+    if not isinstance(results, dict):
+        return "the first thing must be the dictionary: brightness → fraction of pixels changed."
+    found = {number(key): number(value) for key, value in results.items()}
+    if len(found) < 3:
+        return f"three settings or more are wanted, 1 among them; yours are {len(found)}."
+    if 1 not in found:
+        return "brightness 1 is missing: without the photos as they are, there is no reference."
+    if max(found.values()) > 1 or min(found.values()) < 0:
+        return "the results must be fractions of all pixels, between 0 and 1."
+    if len(set(found.values())) == 1:
+        return "every setting changed exactly as many pixels: was each file made from its own set?"
+    return _conclusion(found, number(chosen))
+
+
+def _conclusion(found: dict[float, float], chosen: float) -> str | None:
+    """What to say of the setting that the reader `chosen`, given all that was `found`."""
+    if chosen not in found:
+        return f"you would ship {chosen:g}, which you have not tried: choose one of your settings."
+    least = min(found, key=lambda key: found[key])
+    behind = found[chosen] - found[least]
+    if behind > CLOSE:
+        return (
+            f"your own numbers speak for {least:g}: there {found[least]:.1%} of the pixels change, "
+            f"with {chosen:g} it is {found[chosen]:.1%}. What else speaks for yours?"
+        )
+    rivals = sum(value - found[least] <= CLOSE for value in found.values())
+    if rivals > 1:
+        return Right(
+            f"with {chosen:g} as few pixels change as with any. {rivals} of your settings are too "
+            "close to be told apart on four photos, so take the one nearest to what you expect."
+        )
+    return Right(
+        f"{chosen:g} changes least, and clearly so. These photos also calibrated the file: "
+        "before you ship it, score it on others."
+    )
+
+
 EXERCISES = {
     "range": Exercise(
         judge=_judge_range,
@@ -144,7 +187,7 @@ EXERCISES = {
         judge=_judge_layer,
         function="",
         unanswered="return the integers of the layer.",
-        praise="integers, but for m; a mean or an enlargement has integer rules of its own.",
+        praise="integers, but for m; a mean or an upsampling has integer rules of its own.",
         right=(_layer(), lambda *parts: _layer()(*parts).astype(int)),
         wrong=(
             (_case()[0], "without brackets"),
@@ -168,6 +211,26 @@ EXERCISES = {
             (3, "divides by 0.2"),
             (3500, "too many"),
             (2000, "too few"),
+        ),
+    ),
+    "experiment": Exercise(
+        judge=_judge_experiment,
+        praise="your conclusion fits your numbers.",
+        right=(
+            ({1: 0.02, 0.25: 0.05, 4: 0.03}, 1),
+            [{1: 0.021, 0.5: 0.02, 2: 0.08}, 1.0],
+            ({1: np.float64(0.03), 2: np.float64(0.01), 4: np.float64(0.4)}, np.int64(2)),
+        ),
+        wrong=(
+            (0.02, "two things"),
+            (((0.02, 0.03, 0.05), 1), "must be the dictionary"),
+            (({1: 0.02, 4: 0.03}, 1), "three settings"),
+            (({0.5: 0.02, 2: 0.03, 4: 0.05}, 2), "brightness 1 is missing"),
+            (({1: 2.0, 0.25: 5.1, 4: 3.0}, 1), "between 0 and 1"),
+            (({1: 0.02, 0.25: 0.02, 4: 0.02}, 1), "exactly as many"),
+            (({1: 0.02, 0.25: 0.05, 4: 0.03}, 2), "not tried"),
+            (({1: 0.02, 0.25: 0.05, 4: 0.03}, 0.25), "speak for 1"),
+            (({"dark": 0.02, 1: 0.05, 4: 0.03}, 1), "a single number"),
         ),
     ),
 }
