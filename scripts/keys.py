@@ -1,4 +1,4 @@
-"""Recorded numbers in prose: `{{voc40.shipped_513.miou:.1f}}` becomes the value recorded there."""
+"""Recorded numbers in prose: `{{voc.phone.miou:.1p}}` becomes the value there, in per cent."""
 
 from __future__ import annotations
 
@@ -30,12 +30,19 @@ def fill(text: str, where: str, full_text: str | None = None) -> str:
                 "(in LaTeX put a space between double braces)"
             )
         try:
-            return format(results.get(parts.group(1)), parts.group(2) or "")
+            return formatted(results.get(parts.group(1)), parts.group(2) or "")
         except (KeyError, ValueError, TypeError) as error:
             reason = error.args[0] if error.args else error
             raise KeyProblem(f"{place}: {match.group(0)} cannot be filled in: {reason}") from error
 
     return BRACES.sub(value, text)
+
+
+def formatted(value: object, form: str) -> str:
+    """`format`, and `p` for a fraction in per cent without the sign: 0.695 as `.1p` is 69.5."""
+    if form.endswith("p") and isinstance(value, int | float):
+        value, form = 100 * value, form[:-1] + "f"
+    return format(value, form)
 
 
 def line_of(part: str, text: str) -> int:

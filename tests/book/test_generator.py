@@ -111,6 +111,16 @@ def test_execution_is_deterministic_and_complete(executed):
     assert chapters.disagreements(executed) == []
 
 
+def test_a_fraction_may_be_written_in_per_cent():
+    assert [keys.formatted(0.6951, form) for form in (".1p", "+.0p", ".3f")] == [
+        "69.5",
+        "+70",
+        "0.695",
+    ]
+    with pytest.raises(ValueError, match="format"):
+        keys.formatted("better", ".1p")
+
+
 def test_unchanged_chapter_is_not_executed_again(executed, monkeypatch):
     monkeypatch.setattr(chapters, "execute", lambda *_: pytest.fail("executed again"))
     chapters.refresh(executed)
