@@ -1,6 +1,6 @@
 """Four precisions of the shipped network, and Google's two files: scores, differences, times.
 
-    python experiments/precisions.py [--weights FILE.npz]
+    python experiments/precisions.py
 
 One evaluator, the 416 VOC val photos at hand, native size; times are taken in turn, one thread
 unless the name says so. Int8 is calibrated on a hundred train photos, never on a val photo: once as
@@ -20,7 +20,6 @@ from pathlib import Path
 import common
 import scores
 
-from segcore import shipped
 from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.export import tflite
@@ -80,7 +79,7 @@ def profile(path: Path) -> common.Row:
     }
 
 
-def times(paths: dict[str, Path], weights: Path) -> common.Row:
+def times(paths: dict[str, Path]) -> common.Row:
     """Times and the ratio to float32 of the same size, for every file and for Keras at 257."""
     rows: common.Row = {}
     for size in SIZES:
@@ -89,7 +88,7 @@ def times(paths: dict[str, Path], weights: Path) -> common.Row:
         for name in (f"float32_{size}", f"int8_{size}"):
             runs[f"{name}_2_threads"] = benchmark.file_run(paths[name], 2)
         if size == 257:
-            runs |= benchmark.keras_runs(pretrained.load(size, weights, batch_size=1))
+            runs |= benchmark.keras_runs(pretrained.load(size, batch_size=1))
         for timing in common.time_in_turn(runs, ROUNDS, f"float32_{size}"):
             threads = 2 if timing.name.endswith("threads") else 1
             key = KEYS.get(timing.name, timing.name)
@@ -102,7 +101,7 @@ def measure(options: argparse.Namespace, folder: Path) -> common.Row:
     pairs, calibration = common.val_pairs(options), common.calibration(options.shared)
     paths, noises, rows = common.google(options.shared), {}, {}
     for size in SIZES:
-        network = pretrained.load(size, options.weights, batch_size=1)
+        network = pretrained.load(size, batch_size=1)
         contents, reference = contents_of(network, calibration), wrap(network, "Keras")
         noises[f"size_{size}"] = noise(contents, calibration, size)
         float32 = None
@@ -120,15 +119,13 @@ def measure(options: argparse.Namespace, folder: Path) -> common.Row:
         "noise": noises,
         "calibration": {"photos": len(calibration.photos), "seed": calibration.seed},
         **rows,
-        "times": times(paths, options.weights),
+        "times": times(paths),
         "operators": {name: profile(paths[name]) for name in PROFILED},
     }
 
 
 if __name__ == "__main__":
-    parser = common.parser(__doc__)
-    parser.add_argument("--weights", type=Path, default=shipped.FLOAT.file)
-    options = common.parse(parser)
+    options = common.options(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         values = measure(options, Path(folder))
     common.record("precisions", values, options, seed=0)

@@ -30,7 +30,8 @@ from segcore.export.convert import to_tflite
 from segcore.export.labels import with_labels
 from segcore.inference.segmenter import load
 from segcore.models import checkpoint, pretrained
-from segcore.quantisation import bias_correction, qat
+from segcore.quantisation import qat
+from segcore.quantisation.bias_correction import to_int8
 from segcore.training.batches import Batches
 from segcore.training.fit import Recipe, fit
 from segcore.training.losses import Distillation
@@ -41,7 +42,7 @@ RECIPES = {
     513: Recipe(2, 2e-5, "sgd", warmup=30, clip=6.0, average=0.98, loss=Distillation()),
 }
 STEPS = 100
-SHIPS = {257: (shipped.PHONE, shipped.FLOAT), 513: (shipped.SHARP, shipped.LEAN)}
+SHIPS = {257: shipped.PHONE, 513: shipped.SHARP}
 
 
 def calibrating(photos: voc_teacher.Pool) -> NDArray[np.intp]:
@@ -67,42 +68,49 @@ def trained_rounded(size: int, path: Path, photos: voc_teacher.Pool) -> keras.Mo
     data = Batches((np.arange(STEPS * batch),), batch, SEED + 1, views)
     folder = voc_teacher.CACHE / f"qat_{size}"
     fit(student, data, RECIPES[size], folder=folder, resume=folder.exists())
-    rounded = qat.quantise(pretrained.load(size, path, batch_size=1))
-    checkpoint.load_weights(rounded, checkpoint.arrays_of(network))
-    return rounded
+    single = qat.quantise(pretrained.load(size, path, batch_size=1))
+    checkpoint.load_weights(single, checkpoint.arrays_of(network))
+    return single
 
 
-def made(size: int, path: Path, photos: voc_teacher.Pool) -> dict[str, bytes]:
-    """The three files by name."""
-    source = pretrained.load(size, path, batch_size=1)
-    calibration = Calibration(tuple(photos.files[i][0] for i in calibrating(photos)), SEED)
-    ptq = to_tflite(source, "int8", calibration)
-    few = list(calibration.images(size))[: bias_correction.CORRECTING]
-    corrected = bias_correction.correct_bias(to_tflite(source, "float32"), ptq, few)
-    return {
-        "ptq": ptq,
-        "corrected": corrected,
-        "qat": to_tflite(trained_rounded(size, path, photos), "int8"),
-    }
+def rounded(size: int, path: Path, photos: voc_teacher.Pool) -> bytes:
+    """What the converter makes of the float network at `path`."""
+    return to_tflite(pretrained.load(size, path, batch_size=1), "int8", calibration(photos))
+
+
+def corrected(size: int, path: Path, photos: voc_teacher.Pool) -> bytes:
+    """That file with the means of its channels put right."""
+    return to_int8(pretrained.load(size, path, batch_size=1), calibration(photos))
+
+
+def trained(size: int, path: Path, photos: voc_teacher.Pool) -> bytes:
+    """The file of the network that goes on learning with its rounding inside."""
+    return to_tflite(trained_rounded(size, path, photos), "int8")
+
+
+MADE = {"ptq": rounded, "corrected": corrected, "qat": trained}
+
+
+def calibration(photos: voc_teacher.Pool) -> Calibration:
+    """The pictures that show how far activations reach."""
+    return Calibration(tuple(photos.files[i][0] for i in calibrating(photos)), SEED)
 
 
 def main() -> None:
     arguments = common.parser(__doc__)
     arguments.add_argument("--size", type=int, choices=RECIPES, required=True)
-    arguments.add_argument("--ship", choices=("ptq", "corrected", "qat"))
+    arguments.add_argument("--ship", choices=MADE)
     chosen = common.parse(arguments)
     size, photos = chosen.size, voc_teacher.pool(chosen.shared)
     path = voc_teacher.CACHE / f"student_{size}" / "final.npz"
-    files = {
-        name: voc_teacher.CACHE / f"{name}_{size}.tflite" for name in ("ptq", "corrected", "qat")
-    }
-    if not all(file.exists() for file in files.values()):
-        for name, content in made(size, path, photos).items():
+    files = {name: voc_teacher.CACHE / f"{name}_{size}.tflite" for name in MADE}
+    for name, make in MADE.items():
+        if not files[name].exists() and chosen.ship in (None, name):
+            content = make(size, path, photos)
             write_bytes(files[name], with_labels(content, voc.CLASSES))
     if chosen.ship:
-        small, whole = SHIPS[size]
-        write_bytes(small.file, files[chosen.ship].read_bytes())
-        write_bytes(whole.file, path.read_bytes())
+        write_bytes(SHIPS[size].file, files[chosen.ship].read_bytes())
+        write_bytes(shipped.FLOAT.file_for(size), path.read_bytes())
         return
     pairs, rows = voc_train.apart(photos), {}
     reference = scores.score(load(path), pairs, f"held_float_{size}")

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,6 @@ import numpy as np
 import scores
 
 from segcore import metrics, shipped
-from segcore._files import write_bytes
 from segcore.inference.segmenter import Segmenter, load, wrap
 from segcore.metrics import PhotoMatrices
 from segcore.models import checkpoint, deeplab
@@ -63,13 +62,12 @@ PAIRS = (  # what the book compares: a network, and against which
 class Source:
     """Where a network comes from: `path`, in this repository's `commit` where one is named.
 
-    `size` is the side of its input, None for the file's own; `beside` are files that it needs.
+    `size` is the side of its input, None for the file's own.
     """
 
     path: Path
     size: int | None = None
     commit: str = ""
-    beside: tuple[Path, ...] = ()
 
     def content(self) -> bytes:
         """The bytes of its file."""
@@ -80,9 +78,8 @@ class Source:
         return done.stdout
 
     def sha256(self) -> str:
-        """The checksum of its file, and of those beside it."""
-        parts = [self.content(), *(path.read_bytes() for path in self.beside)]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        """The checksum of its file."""
+        return hashlib.sha256(self.content()).hexdigest()
 
 
 def key(network: shipped.Network, size: int) -> str:
@@ -94,9 +91,8 @@ def sources(shared: Path) -> dict[str, Source]:
     """Every network by the key that it has in the record."""
     found: dict[str, Source] = {}
     for network in shipped.NETWORKS.values():
-        beside = (shipped.FLOAT.file,) if network is shipped.LEAN else ()
-        for size in network.sizes:
-            found[key(network, size)] = Source(network.file, size, beside=beside)
+        for size, path in network.files.items():
+            found[key(network, size)] = Source(path, size)
     for size in (513, 257):
         found[f"deeplabv3_{size}"] = Source(shared / common.DEEPLAB_V3, size)
     found |= {name: Source(path) for name, path in common.google(shared).items()}
@@ -126,11 +122,23 @@ def open_network(name: str, source: Source) -> Segmenter:
         v3 = deeplab.deeplab_v3(source.size or 513)
         checkpoint.load_weights(v3, source.path)
         return wrap(v3, name)
-    if not source.commit:
-        known = {network.file: network.name for network in shipped.NETWORKS.values()}
-        return load(known.get(source.path, source.path), source.size)
-    with tempfile.TemporaryDirectory() as folder:
-        return load(write_bytes(Path(folder) / source.path.name, source.content()), source.size)
+    if source.path.suffix == ".npz" and source.commit:
+        return first_edition(source)
+    return load(source.content() if source.commit else source.path, source.size)
+
+
+def first_edition(source: Source) -> Segmenter:
+    """The float network of the first edition: one file, in which small images have layers of their
+    own, named with `_257`."""
+    side = source.size or 513
+    network = deeplab.deeplab_v3_plus(side)
+    stored = np.load(io.BytesIO(source.content()))
+    arrays = {name: stored[name] for name in stored.files if "/" in name and "_257/" not in name}
+    if side <= 359:
+        own = (name for name in stored.files if "_257/" in name)
+        arrays |= {name.replace("_257/", "/"): stored[name] for name in own}
+    checkpoint.load_weights(network, arrays)
+    return wrap(network, "first edition")
 
 
 def network_matrices(

@@ -26,7 +26,7 @@ from segcore import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "book" / "live"
-CHECKPOINT = shipped.FLOAT.file
+CHECKPOINT = shipped.FLOAT.file_for(shipped.PHONE.size)
 ICON = ROOT / "book" / "assets" / "favicon.svg"
 EXPORTERS = (
     "models/checkpoint.py",

@@ -326,7 +326,7 @@ def spoilt_npz(here: Path, random: Random) -> Case:  # TensorFlow from here on
         with np.load(io.BytesIO(content)) as stored:
             arrays = dict(stored)
         kernels = [n for n in arrays if n.endswith("kernel") and "depthwise" not in n]
-        name = str(random.choice(kernels))  # depthwise ones have a twin for small pictures
+        name = str(random.choice(kernels))
         kernel = arrays[name]
         arrays[name] = [kernel * np.nan, kernel[:, :, :1], kernel.ravel()][way - 1]
         with (here / "m.npz").open("wb") as file:

@@ -7,9 +7,8 @@ import segcore
 from segcore import shipped
 from segcore.data import voc
 from segcore.export import tflite
-from segcore.inference.segmenter import load, wrap
-from segcore.models import checkpoint, pretrained
-from segcore.training.optimizers import is_encoder
+from segcore.inference.segmenter import load
+from segcore.models import checkpoint
 
 PHOTOS = {
     "cat": skimage.data.chelsea(),
@@ -42,14 +41,23 @@ def test_agrees_with_the_network_that_it_was_made_from(name):
 
 @pytest.mark.parametrize("network", shipped.NETWORKS.values(), ids=shipped.NETWORKS)
 def test_files_say_what_the_table_says(network):
-    if network.file.suffix == ".npz":
-        described = checkpoint.read_description(network.file)
-        said = described.class_names
-        assert described.size == network.size and described.num_classes == len(said)
-    else:
-        said = tflite.File(network.file).class_names
-    assert said == network.class_names == voc.CLASSES
+    for size, path in network.files.items():
+        if path.suffix == ".npz":
+            described = checkpoint.read_description(path)
+            said = described.class_names
+            assert described.size == size and described.num_classes == len(said)
+        else:
+            said = tflite.File(path).class_names
+        assert said == network.class_names == voc.CLASSES
     assert network.made_from in ["", *shipped.NETWORKS]
+
+
+@pytest.mark.parametrize(
+    ("size", "own"), [(None, 513), (81, 257), (257, 257), (353, 257), (369, 513), (801, 513)]
+)
+def test_the_float_network_takes_the_weights_of_the_nearest_size(size, own):
+    assert shipped.file_of("float", size) == shipped.FLOAT.files[own]
+    assert shipped.file_of(shipped.PHONE.file, size) == shipped.PHONE.file
 
 
 def test_default_is_the_phones():
@@ -57,20 +65,7 @@ def test_default_is_the_phones():
     prediction = segcore.load()(photo)
     assert prediction.names == segcore.load("phone")(photo).names == ["cat", "background"]
     assert prediction.class_names == voc.CLASSES and not prediction.names_assumed
-    with pytest.raises(ValueError, match=r"^phone: is made for 257 .* 513 there are sharp and "):
+    with pytest.raises(
+        ValueError, match=r"^phone: is made for 257 .* 513 there are sharp and float"
+    ):
         load(size=513)
-
-
-@pytest.mark.slow
-def test_lean_network_has_the_shipped_encoder_and_a_head_of_its_own():
-    whole, thin = pretrained.load(513), pretrained.load(weights="lean")
-    assert thin.output_shape == (None, 513, 513, 21)
-    assert thin.count_params() < 0.85 * whole.count_params()
-    theirs = {variable.path: variable.numpy() for variable in whole.variables}
-    for variable in thin.variables:
-        if is_encoder(variable.path):
-            assert (variable.numpy() == theirs[variable.path]).all(), variable.path
-    masks = [wrap(net, "net")(PHOTOS["person"]).mask for net in (whole, thin)]
-    assert (masks[0] == masks[1]).mean() > 0.97  # a head for another encoder would see little
-    kernels = [net.get_layer("aspp0").get_weights()[0] for net in (whole, thin)]
-    assert (kernels[0] != kernels[1]).mean() > 0.9

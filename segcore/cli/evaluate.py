@@ -72,7 +72,8 @@ def evaluate(options: argparse.Namespace) -> int:
         _check_pair(options, other, [photo.stem for photo, _ in pairs], segmenter.class_names)
     found, milliseconds = _score(segmenter, pairs, options.trimap)
     if options.save:
-        metrics.save_matrices(options.save, replace(found, sha256=_sha256(options.model)))
+        sha256 = checksum(_file(options.model, options.size))
+        metrics.save_matrices(options.save, replace(found, sha256=sha256))
     compared = None
     if other is not None:
         if isinstance(other, Segmenter):
@@ -89,8 +90,8 @@ def _check_save(options: argparse.Namespace) -> None:
         return
     if Path(options.save).suffix != ".npz":
         raise ValueError(f"{options.save}: --save writes a .npz; end its name so")
-    models = [name for name in (options.model, options.compare) if name]
-    check_outputs([Path(options.save)], [_file(name) for name in models], options.force)
+    read = [_file(name, options.size) for name in (options.model, options.compare) if name]
+    check_outputs([Path(options.save)], read, options.force)
 
 
 def _open_other(options: argparse.Namespace) -> PhotoMatrices | Segmenter | None:
@@ -222,10 +223,6 @@ def _name(found: PhotoMatrices) -> str:
     return f"{found.model} at {found.size}"
 
 
-def _file(model: str) -> Path:
-    """The file of a shipped network's name, or the file itself."""
-    return shipped.NETWORKS[model].file if model in shipped.NETWORKS else Path(model)
-
-
-def _sha256(model: str) -> str:
-    return checksum(_file(model))
+def _file(model: str, size: int | None) -> Path:
+    """The file of a shipped network's name for `size`, or the file itself."""
+    return shipped.NETWORKS[model].file_for(size) if model in shipped.NETWORKS else Path(model)

@@ -105,19 +105,19 @@ def load(
     threads: int | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Segmenter:
-    """The segmenter called `model`: `phone`, `sharp`, `float` or `lean` (see `shipped`), a file
+    """The segmenter called `model`: `phone`, `sharp` or `float` (see `shipped`), a file
     (.tflite, .npz or .keras), or the bytes of a .tflite.
 
     `size` is the input side, for an .npz any 16k+1; a .tflite and a .keras have one. `threads`
-    (1 to 256) are for a .tflite. `class_names` name the
-    ids; without them the names that travel with the model count: those in an .npz, `labels.txt` in
-    a .tflite, or a line for each in FILE.labels.txt beside it. 21 classes without names are taken
-    for VOC's, and `names_assumed` says so.
+    (1 to 256) are for a .tflite. `class_names` name the ids; without them the names that travel
+    with the model count: those in an .npz, `labels.txt` in a .tflite, or a line for each in
+    FILE.labels.txt beside it. 21 classes without names are taken for VOC's, and `names_assumed`
+    says so.
     Raises FileNotFoundError or ValueError saying what was wanted.
     """
     name, source = tflite.name_of(model), model
     if not isinstance(source, bytes):
-        source = shipped.file_of(source)
+        source = shipped.file_of(source, size)
     if isinstance(source, bytes) or source.suffix == ".tflite":
         return _load_tflite(source, name, size, threads, class_names)
     if source.suffix not in (".npz", ".keras"):

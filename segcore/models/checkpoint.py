@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,24 +28,18 @@ class Description:
     """What an .npz says of its network besides the arrays.
 
     `architecture` is the name of the function in `deeplab` that builds it, `size` its usual input
-    side, `class_names` a name for each of its `num_classes` ids (none: unknown). `encoder` names an
-    .npz in the same folder that holds the arrays which this one lacks. `own_layers`: layers whose
-    name ends in a key serve inputs of up to so many pixels instead of those without the ending;
-    what a channel means is common to all sizes, how often it is active is not (Wang et al. 2020,
-    Resolution Switchable Networks), nor how many pixels away its neighbours are.
+    side, `class_names` a name for each of its `num_classes` ids (none: unknown).
     """
 
     architecture: str = "deeplab_v3_plus"
     size: int = 513
     num_classes: int = 21
     class_names: tuple[str, ...] = ()
-    encoder: str = ""
-    own_layers: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_weights(model: keras.Model, source: str | Path | Arrays, name: str = "weights") -> None:
-    """Fills `model` from `source`: an .npz of `layer/variable` arrays, of which those for the
-    model's input size count, or such a mapping called `name` in messages.
+    """Fills `model` from `source`: an .npz of `layer/variable` arrays, or such a mapping, called
+    `name` in messages.
 
     Every variable must be found exactly once. Raises FileNotFoundError, or ValueError naming the
     first variable that is missing, superfluous or of another shape. The model is only touched when
@@ -55,11 +49,7 @@ def load_weights(model: keras.Model, source: str | Path | Arrays, name: str = "w
     if isinstance(source, Mapping):
         arrays = source
     else:
-        path, name, size = Path(source), str(source), model.input_shape[1]
-        arrays = read_weights(path, size)
-        if encoder := read_description(path).encoder:
-            whole = read_weights(path.with_name(encoder), size)
-            arrays = {key: whole[key] for key in whole if key in variables} | arrays
+        name, arrays = str(source), read_weights(source)
     _check_fit(name, arrays, variables)
     for key, variable in variables.items():
         variable.assign(arrays[key])
@@ -83,8 +73,8 @@ def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     return {key: np.asarray(variable) for key, variable in variables_of(model).items()}
 
 
-def read_weights(path: str | Path, size: int | None = None) -> dict[str, NDArray[np.float32]]:
-    """The arrays of an .npz by `layer/variable`, float32; with `size` those for that input alone.
+def read_weights(path: str | Path) -> dict[str, NDArray[np.float32]]:
+    """The arrays of an .npz by `layer/variable`, float32.
 
     Raises FileNotFoundError, or ValueError naming the file when it is damaged, holds more than a
     gibibyte or a value that is not finite.
@@ -94,7 +84,7 @@ def read_weights(path: str | Path, size: int | None = None) -> dict[str, NDArray
     for key, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{path}: {key} holds values that are not finite; save or train anew")
-    return arrays if size is None else for_size(arrays, size, read_description(path).own_layers)
+    return arrays
 
 
 def read_description(path: str | Path) -> Description:
@@ -117,20 +107,6 @@ def _checked(said: Mapping[str, Any]) -> Description:
     if not fine or any(type(value) is not kinds[key] for key, value in vars(description).items()):
         raise TypeError(f"fields of other kinds: {said}")
     return description
-
-
-def for_size(arrays: Arrays, size: int, own_layers: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """The arrays for one input `size`, of a file in which a second size has `own_layers`.
-
-    With {"_257": 359}, `bn_Conv1_257/gamma` takes the place of `bn_Conv1/gamma` for pictures of up
-    to 359 pixels, and is left out for larger ones.
-    """
-    own = {key: ending for key in arrays for ending in own_layers if f"{ending}/" in key}
-    plain = {key: array for key, array in arrays.items() if key not in own}
-    for key, ending in own.items():
-        if size <= own_layers[ending]:
-            plain[key.replace(f"{ending}/", "/")] = arrays[key]
-    return plain
 
 
 def save_weights(

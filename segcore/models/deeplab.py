@@ -1,4 +1,4 @@
-"""DeepLabV3, DeepLabV3+ and its lean variant on MobileNetV2."""
+"""DeepLabV3, DeepLabV3+ and its light variant on MobileNetV2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from segcore.models.mobilenet import LOW_LEVEL, mobilenet_v2
 
 layers = keras.layers
 
-LEAN_FILTERS = 224  # of the decoder's first convolution
 LIGHT_FILTERS = 128  # of both convolutions of the light decoder
 
 
@@ -97,23 +96,6 @@ def deeplab_v3_plus(
     return keras.Model(images, x, name="deeplab_v3_plus")
 
 
-def deeplab_lean(
-    size: int = 513,
-    num_classes: int = NUM_CLASSES,
-    filters: int = LEAN_FILTERS,
-    batch_size: int | None = None,
-) -> keras.Model:
-    """DeepLabV3+ without what the shipped one hardly uses: images → logits, both `size`×`size`.
-
-    (B, size, size, 3) in [-1, 1] → (B, size, size, num_classes), float32; ValueError for a `size`
-    that is not 16k+1. ASPP has no atrous branches. The decoder's first separable convolution, of
-    `filters` channels, treats encoder and low-level features apart before it adds them up: encoder
-    features then need not be upsampled first, which spares fifteen of sixteen positions.
-    `surgery.lean_from_plus` makes its first weights.
-    """
-    return _without_atrous(size, num_classes, (filters, 256), batch_size, "deeplab_lean")
-
-
 def deeplab_light(
     size: int = 513, num_classes: int = NUM_CLASSES, batch_size: int | None = None
 ) -> keras.Model:
@@ -125,8 +107,20 @@ def deeplab_light(
     upsampled first, which spares fifteen of sixteen positions.
     `surgery.deeplab_v3_as_light` makes its first weights.
     """
-    filters = (LIGHT_FILTERS, LIGHT_FILTERS)
-    return _without_atrous(size, num_classes, filters, batch_size, "deeplab_light")
+    images = image_input(size, 16, True, batch_size)
+    x = mobilenet_v2(images)
+    low = keras.Model(images, x).get_layer(LOW_LEVEL).output
+    x = blocks.aspp(x, 256, dilation_rates=())
+    x = blocks.depthwise(x, "decoder1_deep")
+    x = layers.Conv2D(LIGHT_FILTERS, 1, use_bias=False, name="decoder1_deep_pointwise")(x)
+    x = blocks.upsample_aligned(x, 4, "encoder")
+    low = blocks.depthwise(blocks.convolution(low, 48, "low_projection"), "decoder1_low")
+    low = layers.Conv2D(LIGHT_FILTERS, 1, name="decoder1_low_pointwise")(low)
+    x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
+    x = blocks.separable_convolution(x, LIGHT_FILTERS, "decoder2")
+    x = layers.Conv2D(num_classes, 1, name="logits")(x)
+    x = blocks.upsample_aligned(x, 4, "logits", round_up=True)
+    return keras.Model(images, x, name="deeplab_light")
 
 
 def dilation_rates(size: int, output_stride: int = 16) -> tuple[int, int, int]:
@@ -149,26 +143,6 @@ def split(network: keras.Model) -> tuple[keras.Model, keras.Model]:
     """
     inside = [network.get_layer(name).output for name in ("block_16_project_BN", LOW_LEVEL)]
     return keras.Model(network.input, inside), keras.Model(inside, network.output)
-
-
-def _without_atrous(
-    size: int, num_classes: int, filters: tuple[int, int], batch_size: int | None, name: str
-) -> keras.Model:
-    """What lean and light variant are; `filters` are those of the decoder's two convolutions."""
-    images = image_input(size, 16, True, batch_size)
-    x = mobilenet_v2(images)
-    low = keras.Model(images, x).get_layer(LOW_LEVEL).output
-    x = blocks.aspp(x, 256, dilation_rates=())
-    x = blocks.depthwise(x, "decoder1_deep")
-    x = layers.Conv2D(filters[0], 1, use_bias=False, name="decoder1_deep_pointwise")(x)
-    x = blocks.upsample_aligned(x, 4, "encoder")
-    low = blocks.depthwise(blocks.convolution(low, 48, "low_projection"), "decoder1_low")
-    low = layers.Conv2D(filters[0], 1, name="decoder1_low_pointwise")(low)
-    x = layers.ReLU(name="decoder1_relu")(layers.Add(name="decoder1_add")([x, low]))
-    x = blocks.separable_convolution(x, filters[1], "decoder2")
-    x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    x = blocks.upsample_aligned(x, 4, "logits", round_up=True)
-    return keras.Model(images, x, name=name)
 
 
 def _upsample(

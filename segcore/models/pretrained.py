@@ -10,8 +10,7 @@ from segcore.models import deeplab
 from segcore.models.checkpoint import load_weights, read_description
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
-    builder.__name__: builder
-    for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_lean, deeplab.deeplab_light)
+    builder.__name__: builder for builder in (deeplab.deeplab_v3_plus, deeplab.deeplab_light)
 }
 
 MOST_PIXELS = 2049  # of a side: scores of such an image take 350 MB, and activations as much again
@@ -22,12 +21,11 @@ def load(
 ) -> keras.Model:
     """A network with its weights, ready to predict: images (B, size, size, 3) → logits.
 
-    `weights` is `float` or `lean`, or an .npz from `checkpoint.save_weights`; `size` (16k+1) is
-    513 for the shipped ones where it is free. Phone and quality sizes share nearly all weights of
-    `float`; batch norm and depthwise kernels are each size's own. Set `batch_size` to export.
-    Raises FileNotFoundError, or ValueError naming what does not fit.
+    `weights` is `float`, or an .npz from `checkpoint.save_weights`; `size` (16k+1) is 513 where it
+    is free. `float` has weights of their own for 257 and 513, and takes those nearest to `size`.
+    Set `batch_size` to export. Raises FileNotFoundError, or ValueError naming what does not fit.
     """
-    path = shipped.file_of(weights)
+    path = shipped.file_of(weights, size)
     said = read_description(path)
     if said.architecture not in BUILDERS:
         wanted = ", ".join(BUILDERS)

@@ -7,7 +7,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from segcore import shipped
 from segcore._files import write_bytes
 from segcore.data import voc
 from segcore.data.images import letterbox
@@ -17,7 +16,7 @@ from segcore.export.convert import to_tflite
 from segcore.export.interpreter import open_interpreter
 from segcore.inference.evaluate import compare_files
 from segcore.inference.segmenter import Segmenter, load, wrap
-from segcore.models import checkpoint, deeplab
+from segcore.models import deeplab, pretrained
 from segcore.quantisation import bias_correction, debugger, integers
 
 SIZE = 129
@@ -39,9 +38,7 @@ LIMITS = {  # MiB, share of pixels changed, largest difference between scores, I
 
 @pytest.fixture(scope="session")
 def network():
-    network = deeplab.deeplab_v3_plus(SIZE, batch_size=1)
-    checkpoint.load_weights(network, shipped.FLOAT.file)
-    return network
+    return pretrained.load(SIZE, batch_size=1)
 
 
 @pytest.fixture(scope="session")

@@ -194,7 +194,7 @@ def test_export_alone_writes_all_four(tmp_path, capsys):
 
 
 def test_a_size_without_an_int8_file_is_exported_without_and_says_so(tmp_path, capsys):
-    options = ["--model", "lean", "--size", "65", "--out", str(tmp_path)]
+    options = ["--model", "float", "--size", "65", "--out", str(tmp_path)]
     assert cli.main(["export", *options]) == 0
     assert "no int8 file: needs photos" in capsys.readouterr().err
     assert len(list(tmp_path.glob("*.tflite"))) == 3

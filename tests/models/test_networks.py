@@ -23,7 +23,6 @@ NETWORKS = {
     "v3_upsampled_twice": (65, lambda size: deeplab.deeplab_v3(size, 4, 16, upsampling=(4, 4))),
     "v3_plus": (65, lambda size: deeplab.deeplab_v3_plus(size, 4, 16, 1, NARROW)),
     "course_paper": (64, lambda size: deeplab.deeplab_v3_plus(size, 4, 16, 1, deeplab.PAPER)),
-    "lean": (65, lambda size: deeplab.deeplab_lean(size, 4, 16, 1)),
     "light": (65, lambda size: deeplab.deeplab_light(size, 4, 1)),
 }
 
