@@ -1,12 +1,13 @@
 """The int8 files that ship: the trained network rounded, its biases corrected, trained on rounded.
 
-    python experiments/voc_int8.py --size 257
-    python experiments/voc_int8.py --size 513
+    python experiments/voc_int8.py --size 257 [--qat]
+    python experiments/voc_int8.py --size 513 [--qat]
 
 Three files are made from the float network of `voc_train.py`. "ptq" is what the converter makes of
-it with 100 calibration photos; "corrected" has the means of its channels put right; "qat" goes on
-learning for a few hundred steps with the rounding inside, from the same teacher and views. All are
-scored on the 132 photos that are held apart, against the float network. `--ship NAME` then writes
+it with 100 calibration photos; "corrected" has the means of its channels put right; with --qat
+there is a third that goes on learning for a few hundred steps with the rounding inside, from the
+same teacher and views: the better part of an hour, where the others take a minute. All are scored
+on the 132 photos that are held apart, against the float network. `--ship NAME` then writes
 that one to `segcore/weights`, with the float network beside it, and needs no second training.
 """
 
@@ -99,15 +100,16 @@ def calibration(photos: voc_teacher.Pool) -> Calibration:
 def main() -> None:
     arguments = common.parser(__doc__)
     arguments.add_argument("--size", type=int, choices=RECIPES, required=True)
+    arguments.add_argument("--qat", action="store_true", help="train one with its rounding, too")
     arguments.add_argument("--ship", choices=MADE)
     chosen = common.parse(arguments)
     size, photos = chosen.size, voc_teacher.pool(chosen.shared)
     path = voc_teacher.CACHE / f"student_{size}" / "final.npz"
-    files = {name: voc_teacher.CACHE / f"{name}_{size}.tflite" for name in MADE}
-    for name, make in MADE.items():
-        if not files[name].exists() and chosen.ship in (None, name):
-            content = make(size, path, photos)
-            write_bytes(files[name], with_labels(content, voc.CLASSES))
+    wanted = [name for name in MADE if chosen.qat or name != "qat"]
+    files = {name: voc_teacher.CACHE / f"{name}_{size}.tflite" for name in wanted}
+    for name, file in files.items():
+        if not file.exists() and chosen.ship in (None, name):
+            write_bytes(file, with_labels(MADE[name](size, path, photos), voc.CLASSES))
     if chosen.ship:
         write_bytes(SHIPS[size].file, files[chosen.ship].read_bytes())
         write_bytes(shipped.FLOAT.file_for(size), path.read_bytes())
@@ -119,7 +121,7 @@ def main() -> None:
         found = scores.score(load(file), pairs, f"held_{name}_{size}")
         rows[name] = scores.keep(found, chosen, reference)
         print(name, rows[name]["miou"], rows[name]["difference"])
-    recipe = {"steps": STEPS, **RECIPES[size].identity()}
+    recipe = {"steps": STEPS, **RECIPES[size].identity()} if chosen.qat else None
     common.record(
         f"voc_int8_{size}", {"photos": CALIBRATING, "qat": recipe, "held": rows}, chosen, SEED
     )
