@@ -4,6 +4,7 @@
 - `[[api data.voc]]` becomes the reference of segcore.data.voc, read from its docstrings.
 - `[[repository]]` becomes the address in _config.yml.
 - `[[chapters]]` becomes the table of the chapters that exist, `[[path]]` their path as a drawing.
+- `[[chapter 01]]` becomes a link to that chapter, with its title.
 - `[[drawing convolution]]` becomes the drawing of that name in segcore.display.basics.
 - A `mask` directive puts an interactive mask of a committed PNG on a page.
 - Every page gets a description, no Thebe, and an edit button that leads to Markdown.
@@ -32,6 +33,7 @@ from segcore.display.overlay import MaskOverlay
 ROOT = Path(__file__).resolve().parent.parent
 API_LINE = re.compile(r"^\[\[api ([\w.]+)\]\]$", re.MULTILINE)
 DRAWING_LINE = re.compile(r"^\[\[drawing (\w+)\]\]$", re.MULTILINE)
+CHAPTER = re.compile(r"\[\[chapter (\d\d)\]\]")
 DESCRIPTION_LENGTH = 160  # characters; search engines show about so many
 
 
@@ -55,9 +57,22 @@ def fill_page(app: Sphinx, name: str, source: list[str]) -> None:
     text = API_LINE.sub(lambda match: api(match.group(1), f"{address}/blob/main/"), text)
     text = text.replace("[[repository]]", address)
     text = DRAWING_LINE.sub(lambda match: drawing(getattr(basics, match.group(1))()), text)
+    text = CHAPTER.sub(lambda match: chapter_link(match.group(1)), text)
     if "[[path]]" in text:
         text = text.replace("[[path]]", drawing(diagrams.course_path(stations())))
     source[0] = text.replace("[[chapters]]", chapter_table())
+
+
+def chapter_link(number: str) -> str:
+    """A link to chapter `number`, its title alone while it was never executed.
+
+    Raises ExtensionError when there is no such chapter.
+    """
+    for source in (ROOT / "chapters").glob(f"{number}-*.md"):
+        title = source.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        notebook = source.with_suffix(".ipynb")
+        return f"[{title}](../chapters/{notebook.name})" if notebook.exists() else title
+    raise ExtensionError(f"[[chapter {number}]]: there is no chapters/{number}-*.md")
 
 
 def drawing(diagram: diagrams.Diagram) -> str:

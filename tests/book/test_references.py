@@ -64,6 +64,16 @@ def test_the_basics_stand_in_the_glossary():
         assert re.search(rf"^{word}.*\n: .*{re.escape(link)}", glossary, re.MULTILINE), word
 
 
+def test_prerequisites_agree():
+    wanted = (
+        "Python with NumPy arrays, what a gradient is, and one small neural network that",
+        "[basics](basics.md)",
+    )
+    for name in ("intro", "instructor-guide"):
+        page = (ROOT / f"book/{name}.md").read_text("utf-8")
+        assert all(words in page for words in wanted), name
+
+
 def test_the_glossary_is_in_order():
     glossary = (ROOT / "book/glossary.md").read_text("utf-8")
     terms = re.findall(r"^(\S.*)\n: ", glossary, re.MULTILINE)

@@ -51,7 +51,7 @@ OUT = {
     ),
     "quantisation step (LSB)": (r"steps? of (?:the |an )?integers?",),
     "mean shift": (
-        r"leans|(?:the|its|their|a) lean(?! (?:file|network|decoder|DeepLab|one|export))",
+        r"leans|(?:the|its|their|a) lean(?! (?:file|network|decoder|head|DeepLab|one|export))",
     ),
     "post-training quantisation, quantisation-aware training": (
         r"rounded (?:afterwards|while training)",
