@@ -1,4 +1,4 @@
-"""Exercises of chapter 10: a gradient through a staircase, and batch norm folded away."""
+"""Exercises of chapter 10: a gradient through a staircase, batch norm folded, how few scenes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, recognise
+from segcore.course.checks import Exercise, Wrong, array, recognise
+from segcore.course.judges import Experiment, apart
 
 Gradient = Callable[[NDArray, NDArray, float, float], Any]
 Fold = Callable[..., tuple[Any, Any]]
@@ -29,7 +30,7 @@ def _inside(x: NDArray, low: float, high: float) -> NDArray:
 _GRADIENTS: tuple[tuple[Gradient, str], ...] = (
     (
         lambda x, g, low, high: g,
-        "values beyond the range are cut off: moving them changes nothing, so their gradient is 0.",
+        "values beyond the range are clipped: moving them changes nothing, so their gradient is 0.",
     ),
     (
         lambda x, g, low, high: np.zeros_like(x),
@@ -41,7 +42,7 @@ _GRADIENTS: tuple[tuple[Gradient, str], ...] = (
     ),
     (
         lambda x, g, low, high: g * ~_inside(x, low, high),
-        "inside and outside are swapped: what is cut off must not learn, the rest must.",
+        "inside and outside are swapped: what is clipped must not learn, the rest must.",
     ),
     (
         lambda x, g, low, high: g * ((x > low) & (x < high)),
@@ -49,7 +50,7 @@ _GRADIENTS: tuple[tuple[Gradient, str], ...] = (
     ),
     (
         lambda x, g, low, high: np.clip(g, low, high),
-        "you cut off the gradient; it is `x` that tells where to pass it on.",
+        "you clipped the gradient; it is `x` that tells where to pass it on.",
     ),
     (
         lambda x, g, low, high: g * np.clip(x, low, high),
@@ -158,6 +159,24 @@ def _judge_fold(function: Fold) -> str | None:
     )
 
 
+def _supported(numbers: dict[str, NDArray[np.float64]]) -> str:
+    """What fractions of changed pixels after correction and after training allow to say."""
+    corrected, trained = numbers["corrected"], numbers["trained"]
+    if corrected.shape != trained.shape:
+        raise Wrong("corrected and trained must hold one fraction for each of your seeds.")
+    if min(corrected.min(), trained.min()) < 0 or max(corrected.max(), trained.max()) > 1:
+        raise Wrong("these are fractions of pixels, so each must lie between 0 and 1.")
+    verdict = apart(-trained, -corrected)  # fewer changed pixels are better
+    return {"better": "training", "worse": "correction"}.get(verdict, verdict)
+
+
+_FEW = {
+    "scenes": 8,
+    "corrected": [0.05, 0.06],
+    "trained": [0.08, 0.07],
+    "conclusion": "correction",
+}
+
 EXERCISES = {
     "gradient": Exercise(
         judge=_judge_gradient,
@@ -187,6 +206,33 @@ EXERCISES = {
             *((slip, sentence[:40]) for slip, sentence in _FOLDS),
             (lambda *case: (2 * fold(*case)[0], fold(*case)[1]), "the kernel is off"),
             (lambda *case: (fold(*case)[0], 2 * fold(*case)[1]), "the bias is off"),
+        ),
+    ),
+    "experiment": Experiment(
+        start={"scenes": 150},
+        measured=("corrected", "trained"),
+        conclusions=("training", "correction", "cannot tell"),
+        supported=_supported,
+        slips=(
+            ("training", "training must change fewer pixels with each seed, and with two or more."),
+            ("correction", "correction must change fewer with each seed, and with two or more."),
+            ("cannot tell", "all your seeds agree: the two do not overlap, so you can tell."),
+        ),
+    ).exercise(
+        "your seeds support it, for this network, these scenes and this learning rate.",
+        right=(
+            _FEW,
+            _FEW | {"trained": [0.05, 0.055], "conclusion": "cannot tell"},
+            _FEW | {"trained": np.array([0.01, 0.02]), "conclusion": "Training"},
+            _FEW | {"corrected": 0.05, "trained": 0.08, "conclusion": "cannot tell"},
+        ),
+        wrong=(
+            (_FEW | {"conclusion": "training"}, "fewer pixels with each seed"),
+            (_FEW | {"conclusion": "cannot tell"}, "do not overlap"),
+            (_FEW | {"trained": [0.01, 0.02]}, "correction must change fewer"),
+            (_FEW | {"trained": [0.08]}, "one fraction for each"),
+            (_FEW | {"trained": [8.0, 7.0]}, "between 0 and 1"),
+            (_FEW | {"trained": []}, "at least one"),
         ),
     ),
 }
