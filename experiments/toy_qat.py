@@ -118,7 +118,7 @@ def run(seed: int) -> common.Row:
 
 def spread(found: list[float]) -> common.Row:
     """Mean, least and most of one score or difference over the seeds."""
-    ends = {"mean": np.mean(found), "least": min(found), "most": max(found)}
+    ends = {"mean": float(np.mean(found)), "least": min(found), "most": max(found)}
     return {name: common.fraction(value) for name, value in ends.items()}
 
 

@@ -195,8 +195,9 @@ def _measured(measured: object) -> dict[tuple[int, int], float]:
 
 def _is_setting(setting: object) -> bool:
     """Whether it is (a size of SIZES, 0 to 64 whole pixels)."""
-    pair = isinstance(setting, tuple) and len(setting) == 2
-    return pair and setting[0] in SIZES and setting[1] in range(65)
+    if not isinstance(setting, tuple) or len(setting) != 2:
+        return False
+    return setting[0] in SIZES and setting[1] in range(65)
 
 
 def _unsupported(scores: dict[tuple[int, int], float], conclusion: str) -> str | None:
