@@ -158,17 +158,18 @@ def _supported(measured: dict[str, NDArray[np.float64]]) -> str:
     N = measured["channels"].item()
     low, high = np.percentile(standard / separable, [5, 95])
     if low <= 1:
-        return "no faster"
+        return "slower" if high <= 1 else "cannot tell"
     return "as counted" if high >= 1 / (1 / N + 1 / 9) else "less than counted"
 
 
 _STOPWATCH = Experiment(
     start={"side": 33, "channels": 8},
     measured=("standard", "separable"),
-    conclusions=("no faster", "less than counted", "as counted"),
+    conclusions=("slower", "cannot tell", "less than counted", "as counted"),
     supported=_supported,
     slips=(
-        ("no faster", "in more than nine rounds of ten the separable layer was the faster one."),
+        ("slower", "not even the upper bound may lie above 1 for that."),
+        ("cannot tell", "both bounds lie on the same side of 1, so you can."),
         (
             "less than counted",
             "compare the two bounds with 1 and with the count: less needs both bounds above 1 and "
@@ -241,10 +242,12 @@ EXERCISES = {
         right=(
             _run(64, 5.5, "less than counted"),
             _run(256, 8.8, "as counted"),
-            _run(4, 0.9, "No faster"),
+            _run(4, 0.9, "Slower"),
+            _run(4, 1.0, "cannot tell", separable=np.linspace(1.2, 1, 30)),
         ),
         wrong=(
-            (_run(64, 5.5, "no faster"), "the faster one"),
+            (_run(64, 5.5, "slower"), "upper bound may lie"),
+            (_run(64, 5.5, "cannot tell"), "so you can"),
             (_run(64, 0.9, "less than counted"), "both bounds above 1"),
             (_run(64, 5.5, "as counted"), "come up to the count"),
             (_run(64, 5.5, "as counted", standard=[1.0, 1.0]), "same rounds"),
