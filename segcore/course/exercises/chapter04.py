@@ -1,11 +1,15 @@
-"""Exercises of chapter 4, "Inverted residuals": shortcuts, parameters, and a block to write."""
+"""Exercises of chapter 4, "Inverted residuals": a leaky ReLU, parameters, a block, a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from segcore.course.checks import Exercise, number, recognise, side
+import numpy as np
+from numpy.typing import NDArray
+
+from segcore.course.checks import Exercise, Wrong, number, recognise
+from segcore.course.judges import Experiment, Function
 
 Count = Callable[[int, int, int], Any]
 
@@ -14,29 +18,13 @@ CASES = ((160, 160, 6), (160, 320, 6), (32, 16, 1))
 CHANNELS = 16  # of the small input on which a reader's block is tried
 
 
-def _judge_shortcuts(answer: object) -> str | None:
-    """Ten of the seventeen blocks add their input: all repeats but the first of each row."""
-    slips = {
-        17: "17 is all of them: a block that changes the shape has nothing to add its input to.",
-        13: "13 blocks have stride 1, but three of those change the number of channels.",
-        16: "16 leaves out only the first block; compare channels in and out, and the stride.",
-        7: "7 blocks cannot add their input, one for each row; the question is about the others.",
-        6: "6 rows repeat or widen; count blocks, not rows: a row has n of them.",
-    }
-    value = number(answer)
-    if value == 10:
-        return None
-    hint = "Go through the rows: which of the n repeats keep stride and channels?"
-    return recognise(slips.items(), lambda slip: value == slip) or f"{side(value, 10)} {hint}"
-
-
 def _count(
-    before: int, after: int, expansion: int, norm: int = 4, taps: int = 9, bias: int = 0
+    before: int, after: int, expansion: int, norm: int = 4, kernel: int = 9, bias: int = 0
 ) -> int:
     """Parameters of an inverted residual; other values than the defaults make it a slip."""
     wide = before * expansion
-    widen = before * wide + (norm + bias) * wide if expansion > 1 else 0
-    return widen + (taps + norm + bias) * wide + wide * after + (norm + bias) * after
+    first = before * wide + (norm + bias) * wide if expansion > 1 else 0
+    return first + (kernel + norm + bias) * wide + wide * after + (norm + bias) * after
 
 
 _COUNT_SLIPS: tuple[tuple[Count, str], ...] = (
@@ -53,12 +41,12 @@ _COUNT_SLIPS: tuple[tuple[Count, str], ...] = (
         "right but for the biases: in front of a batch norm a convolution has none.",
     ),
     (
-        lambda b, a, t: _count(b, a, t, taps=9 * b * t),
+        lambda b, a, t: _count(b, a, t, kernel=9 * b * t),
         "a depthwise kernel has 3×3 numbers for each channel, and does not mix channels.",
     ),
     (
-        lambda b, a, t: _count(b, a, t, taps=1),
-        "the depthwise kernel is 3×3: nine numbers for each wide channel.",
+        lambda b, a, t: _count(b, a, t, kernel=1),
+        "the depthwise kernel is 3×3: nine numbers for each expanded channel.",
     ),
     (
         lambda b, a, t: _count(b, a, t) - 4 * a,
@@ -78,7 +66,7 @@ def _judge_parameters(function: Count) -> str | None:
         return slip
     case, answer = CASES[wrong[0]], answers[wrong[0]]
     if case[2] == 1:
-        return "right for t = 6; with t = 1 there is nothing to widen, so the first 1×1 is gone."
+        return "right for t = 6; with t = 1 nothing is expanded, so the first 1×1 is gone."
     shown = "before {}, after {}, expansion {}".format(*case)
     return f"for {shown} the block has {_count(*case):,}; you say {answer:,.0f}."
 
@@ -108,12 +96,12 @@ def _why_layers(model: Any) -> str | None:
     if "Add" not in kinds:
         return "the input is not added back: x + what the block made of it."
     if not depthwise:
-        return "there is no DepthwiseConv2D: something must look at neighbouring cells."
+        return "there is no DepthwiseConv2D: something must combine neighbouring positions."
     if depthwise[0].output.shape[-1] != 6 * CHANNELS:
         found = depthwise[0].output.shape[-1]
-        return f"the depthwise filter works on {found} channels; widen sixfold before it."
+        return f"the depthwise filter works on {found} channels; expand sixfold before it."
     if kinds[-1] == "ReLU":
-        return "a ReLU behind the sum: the thin end stays linear, after the sum too."
+        return "a ReLU behind the sum: the bottleneck stays linear, after the sum too."
     if kinds[kinds.index("Add") - 1] == "ReLU" or kinds.count("ReLU") > 2:
         return "the last 1×1 convolution has an activation; pass None for a linear bottleneck."
     if any(layer.max_value != 6 for layer in model.layers if type(layer).__name__ == "ReLU"):
@@ -123,8 +111,6 @@ def _why_layers(model: Any) -> str | None:
 
 def _why_numbers(model: Any) -> str | None:
     """Compares with the library's block under the same random weights."""
-    import numpy as np
-
     from segcore._keras import keras
     from segcore.models import blocks
 
@@ -158,11 +144,11 @@ def _parts() -> tuple[Any, Any]:
 
 
 def _a_block(
-    x: Any, widen: int = 6, last: str | None = None, first: str = "relu6", bias: bool = False
+    x: Any, expansion: int = 6, last: str | None = None, first: str = "relu6", bias: bool = False
 ) -> Any:
     """An inverted residual from the library's pieces; other values than the defaults break it."""
     blocks, layers = _parts()
-    inside = blocks.convolution(x, widen * x.shape[-1], "a", first)
+    inside = blocks.convolution(x, expansion * x.shape[-1], "a", first)
     inside = layers.DepthwiseConv2D(3, padding="same", use_bias=bias)(inside)
     inside = blocks.normalise(inside, "b", first)
     return x + blocks.convolution(inside, x.shape[-1], "c", last)
@@ -182,21 +168,96 @@ def _norm_behind_relu(x: Any) -> Any:
     return x + blocks.convolution(inside, x.shape[-1], "c", None)
 
 
+SLOPE = 0.1  # of the leaky ReLU in the exercise
+
+
+def _undone(y: NDArray, T: NDArray) -> NDArray:
+    """The point x (2,) of which y = leaky ReLU(T x), (n,)."""
+    return np.linalg.pinv(T) @ np.where(y > 0, y, y / SLOPE)
+
+
+def _leaky_cases() -> tuple[tuple[NDArray, NDArray], ...]:
+    """Points in two, two and five dimensions; negative values in each, both in the first."""
+    random = np.random.default_rng(5)
+    cases = []
+    for n, wanted in ((2, 2), (2, 1), (5, 3)):
+        T, z = np.empty((n, 2)), np.zeros(n)
+        while (z < 0).sum() != wanted:
+            T, x = random.normal(size=(n, 2)), random.normal(size=2)
+            z = T @ x
+        cases.append((np.where(z > 0, z, SLOPE * z), T))
+    return tuple(cases)
+
+
+_LEAKY_SLIPS: tuple[tuple[Callable[[NDArray, NDArray], Any], str], ...] = (
+    (
+        lambda y, T: np.linalg.pinv(T) @ y,
+        "that reads y as if nothing had happened to it; undo the leaky ReLU first.",
+    ),
+    (
+        lambda y, T: np.linalg.pinv(T) @ (y / SLOPE),
+        "only the negative values were multiplied by 0.1; leave the others as they are.",
+    ),
+    (
+        lambda y, T: np.linalg.pinv(T) @ np.where(y > 0, y, SLOPE * y),
+        "the negative values are multiplied by 0.1 a second time; divide them by it.",
+    ),
+    (
+        lambda y, T: np.linalg.pinv(T) @ np.maximum(y, 0),
+        "that throws the negative values away, as a plain ReLU does; here they are still there.",
+    ),
+    (
+        lambda y, T: np.where(y > 0, y, y / SLOPE),
+        "those are the values T x in front of the leaky ReLU; one step more gives x.",
+    ),
+)
+
+
+def _supported(measured: dict[str, NDArray[np.float64]]) -> str:
+    """What the difference of means plus or minus two standard errors supports."""
+    linear, other = measured["linear"], measured["other"]
+    if min(linear.size, other.size) < 5:
+        raise Wrong("five random starts of each kind are the least from which a spread shows.")
+    if min(linear.min(), other.min()) < 0 or max(linear.max(), other.max()) > 1:
+        raise Wrong("accuracies lie between 0 and 1: hand over what accuracies(...) gave.")
+    difference = linear.mean() - other.mean()
+    error = np.sqrt(linear.var(ddof=1) / linear.size + other.var(ddof=1) / other.size)
+    if abs(difference) <= 2 * error:
+        return "cannot tell"
+    return "linear is better" if difference > 0 else "other is better"
+
+
+_BOTTLENECK = Experiment(
+    start={"slope": 0, "width": 2, "shortcut": 0},
+    measured=("linear", "other"),
+    conclusions=("linear is better", "other is better", "cannot tell"),
+    supported=_supported,
+    slips=(
+        ("linear is better", "linear would need a difference that lies above zero as a whole."),
+        ("other is better", "other would need a difference that lies below zero as a whole."),
+        ("cannot tell", "zero lies outside the interval, so you can tell."),
+    ),
+)
+
+
+def _run(linear: float, other: float, conclusion: str, /, **more: Any) -> dict[str, Any]:
+    """A run in which eight starts of each kind lie up to 0.04 around a mean."""
+    spread = np.linspace(-0.04, 0.04, 8)
+    settings = {"slope": 0.1, "width": 2, "shortcut": 1}
+    measured = {"linear": linear + spread, "other": other + spread[::-1]}
+    return {**settings, **measured, "conclusion": conclusion} | more
+
+
 EXERCISES = {
-    "shortcuts": Exercise(
-        judge=_judge_shortcuts,
-        praise="all repeats but the first of each row; the other seven change the shape.",
-        right=(10, 10.0),
-        wrong=(
-            ("ten", "a single number"),
-            (17, "all of them"),
-            (16, "only the first block"),
-            (13, "change the number of channels"),
-            (7, "about the others"),
-            (6, "not rows"),
-            (12, "too large"),
-            (9, "too small"),
-        ),
+    "leaky": Function(
+        _undone,
+        cases=_leaky_cases(),
+        slips=_LEAKY_SLIPS,
+        tolerance=1e-4,
+        name="undo",
+    ).exercise(
+        "every point comes back, in two dimensions already: a leaky ReLU loses nothing.",
+        right=(lambda y, T: np.linalg.lstsq(T, np.minimum(y, 10 * y), rcond=None)[0],),
     ),
     "parameters": Exercise(
         judge=_judge_parameters,
@@ -209,7 +270,7 @@ EXERCISES = {
             *((slip, sentence[:40]) for slip, sentence in _COUNT_SLIPS),
             (
                 lambda b, a, t: _count(b, a, t) + (b * b + 4 * b if t == 1 else 0),
-                "nothing to widen",
+                "nothing is expanded",
             ),
             (lambda b, a, t: _count(b, b, t), "after 320"),
             (lambda b, a, t: 0, "you say 0"),
@@ -228,12 +289,27 @@ EXERCISES = {
             (lambda x: _a_block(x)[:, ::2], "must come out"),
             (lambda x: x * 1.0, "not added back"),
             (lambda x: x + _parts()[0].convolution(x, 16, "a", None), "no DepthwiseConv2D"),
-            (lambda x: _a_block(x, widen=1), "widen sixfold"),
+            (lambda x: _a_block(x, expansion=1), "expand sixfold"),
             (lambda x: _parts()[1].ReLU(6.0)(_a_block(x)), "behind the sum"),
             (lambda x: _a_block(x, last="relu6"), "linear bottleneck"),
             (lambda x: _a_block(x, first="relu"), "clips at 6"),
             (lambda x: _a_block(x, bias=True), "No biases"),
             (_norm_behind_relu, "where it belongs"),
+        ),
+    ),
+    "bottleneck": _BOTTLENECK.exercise(
+        "your starts support that; others than yours may have another spread.",
+        right=(
+            _run(0.9, 0.6, "linear is better"),
+            _run(0.6, 0.9, "Other is better"),
+            _run(0.9, 0.91, "cannot tell"),
+        ),
+        wrong=(
+            (_run(0.9, 0.91, "linear is better"), "above zero"),
+            (_run(0.9, 0.91, "other is better"), "below zero"),
+            (_run(0.9, 0.6, "cannot tell"), "you can tell"),
+            (_run(0.9, 0.6, "linear is better", other=[0.6, 0.7]), "five random starts"),
+            (_run(90, 60, "linear is better"), "between 0 and 1"),
         ),
     ),
 }
