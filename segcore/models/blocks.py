@@ -132,7 +132,7 @@ def upsample_aligned(
     m = factor·(n - 1) + 1, the size that "same" padding had before its strides. Plain upsampling
     puts feature i on pixel factor·i + (factor - 1)/2; cropping that offset puts it back. For an
     even factor the offset ends in a half: it is rounded down, or with `round_up` up, so that two
-    upsamplings in a row can undo each other's half pixel. Taught in chapter 5.
+    upsamplings in a row can undo each other's half pixel. Taught in chapter 6.
     """
     x = layers.UpSampling2D(factor, interpolation="bilinear", name=f"{name}_up")(x)
     before = factor // 2 if round_up else (factor - 1) // 2

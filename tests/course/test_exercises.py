@@ -145,3 +145,20 @@ def test_the_file_that_wants_blue_first_differs_from_the_one_for_phones_in_that_
     wants_blue, wants_red = load(chapter11.mystery()), load("phone")
     assert np.array_equal(wants_blue.infer(photo[..., ::-1].copy()), wants_red.infer(photo))
     assert not np.array_equal(wants_blue.infer(photo), wants_red.infer(photo))
+
+
+def test_upsamplings_of_the_frameworks_are_judged_as_they_are():
+    from segcore._keras import keras
+    from segcore.models import blocks
+
+    def aligned(features):
+        images = keras.Input(features.shape[1:])
+        return keras.Model(images, blocks.upsample_aligned(images, 16, "up"))(features)
+
+    def plain(features):
+        side = 16 * (features.shape[1] - 1) + 1
+        return keras.ops.image.resize(features, (side, side), interpolation="bilinear")
+
+    repair = checks.exercise("06-repair")
+    assert repair.verdict(aligned) is None
+    assert "the plain resize still" in repair.verdict(plain)
