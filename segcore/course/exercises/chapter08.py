@@ -1,4 +1,4 @@
-"""Exercises of chapter 8, "Three optimizers": a loss without void, AdaBound's clip, and luck."""
+"""Exercises of chapter 8, "Three optimizers": a loss, AdaBound's clip, luck, a learning rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segcore.course.checks import Exercise, array, number, recognise
+from segcore.course.checks import Exercise, Wrong, array, number, recognise
+from segcore.course.judges import Experiment, apart
 from segcore.data.voc import VOID
 
 Loss = Callable[[NDArray, NDArray], Any]
@@ -194,6 +195,31 @@ def _judge_luck(function: Luck) -> str | None:
     return f"with {n} seeds each it is {luck(n):.4g}, yours says {value:.4g}."
 
 
+def _verdict(numbers: dict[str, NDArray[np.float64]]) -> str:
+    """What two sets of seeds support, by the rule of the chapter."""
+    yours, theirs = numbers["yours"], numbers["the chapter's"]
+    if min(yours.size, theirs.size) < 2:
+        raise Wrong("one run of each proves nothing: take two seeds or more.")
+    if not all(((scores >= 0) & (scores <= 1)).all() for scores in (yours, theirs)):
+        raise Wrong("mIoU lies between 0 and 1; hand over the scores as `train` gives them.")
+    if np.array_equal(yours, theirs):
+        raise Wrong("both lists hold the same scores: train at two learning rates.")
+    return apart(yours, theirs)
+
+
+_RUN = {"learning_rate": 0.1, "yours": [0.41, 0.44], "the chapter's": [0.43, 0.46]}
+RATE = Experiment(
+    start={"learning_rate": 0.3},
+    measured=("yours", "the chapter's"),
+    conclusions=("better", "worse", "cannot tell"),
+    supported=_verdict,
+    slips=(
+        ("better", "by the rule, your worst seed would have to beat the best of the chapter's."),
+        ("worse", "by the rule, your best seed would have to stay below the chapter's worst."),
+        ("cannot tell", "all seeds of one stand above all of the other: by the rule it can."),
+    ),
+)
+
 EXERCISES = {
     "loss": Exercise(
         judge=_judge_loss,
@@ -237,6 +263,22 @@ EXERCISES = {
             *((slip, sentence[:30]) for slip, sentence in _LUCKS),
             (lambda n: 0.5, "with one seed each"),
             (lambda n: 1 / n, "with 2 seeds each it is 0.3333, yours says 0.5"),
+        ),
+    ),
+    "learning-rate": RATE.exercise(
+        praise="the rule decides, and two seeds let luck win one time in three.",
+        right=(
+            {**_RUN, "conclusion": "cannot tell"},
+            {**_RUN, "the chapter's": [0.31, 0.4], "conclusion": "better"},
+            {**_RUN, "yours": np.array([0.2, 0.3, 0.1]), "conclusion": "Worse"},
+        ),
+        wrong=(
+            ({**_RUN, "conclusion": "better"}, "your worst seed"),
+            ({**_RUN, "conclusion": "worse"}, "your best seed"),
+            ({**_RUN, "yours": [0.5, 0.6], "conclusion": "cannot tell"}, "it can"),
+            ({**_RUN, "yours": [0.5], "conclusion": "better"}, "proves nothing"),
+            ({**_RUN, "yours": [50, 60], "conclusion": "better"}, "between 0 and 1"),
+            ({**_RUN, "yours": [0.43, 0.46], "conclusion": "better"}, "the same scores"),
         ),
     ),
 }
