@@ -35,6 +35,19 @@ ROOT = Path(__file__).resolve().parent.parent
 API_LINE = re.compile(r"^\[\[api ([\w.]+)\]\]$", re.MULTILINE)
 DRAWING_LINE = re.compile(r"^\[\[drawing (\w+)\]\]$", re.MULTILINE)
 CHAPTER = re.compile(r"\[\[chapter (\d\d)\]\]")
+GIVES = {  # what each chapter adds on the path from a photo to a phone
+    "01": "a photo becomes a mask, a mask a score",
+    "02": "labels that a network can learn from",
+    "03": "layers that a phone can afford",
+    "04": "the encoder, MobileNetV2",
+    "05": "a wide view on a fine feature map",
+    "06": "features that stand on the right pixels",
+    "07": "the whole network",
+    "08": "weights, and what a comparison proves",
+    "09": "a file of 8-bit integers",
+    "10": "a network that was trained for its file",
+    "11": "masks on your own phone, timed",
+}
 DESCRIPTION_LENGTH = 160  # characters; search engines show about so many
 
 
@@ -70,10 +83,14 @@ def chapter_link(number: str) -> str:
     Raises ExtensionError when there is no such chapter.
     """
     for source in (ROOT / "chapters").glob(f"{number}-*.md"):
-        title = source.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-        notebook = source.with_suffix(".ipynb")
+        title, notebook = chapter_title(source), source.with_suffix(".ipynb")
         return f"[{title}](../chapters/{notebook.name})" if notebook.exists() else title
     raise ExtensionError(f"[[chapter {number}]]: there is no chapters/{number}-*.md")
+
+
+def chapter_title(source: Path) -> str:
+    """The first line of a chapter's source, without its mark."""
+    return source.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").strip()
 
 
 def drawing(diagram: Diagram) -> str:
@@ -82,10 +99,13 @@ def drawing(diagram: Diagram) -> str:
 
 
 def stations() -> list[tuple[str, str]]:
-    """The title and the question of each chapter, for the path of the course."""
-    notebooks = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.ipynb"))
-    facts = [chapter_facts(path) for path in notebooks]
-    return [(about["title"], about["question"]) for about in facts]
+    """The title of each chapter and what it gives, for the path of the course."""
+    found = []
+    for source in sorted((ROOT / "chapters").glob("[0-9][0-9]-*.md")):
+        if (number := source.name[:2]) not in GIVES:
+            raise ExtensionError(f"GIVES in book_extension.py does not know chapter {number}")
+        found.append((chapter_title(source), GIVES[number]))
+    return found
 
 
 class MaskDirective(Directive):
