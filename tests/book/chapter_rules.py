@@ -32,7 +32,7 @@ FOLDED = frozenset("setup solution hide-cell hide-input remove-cell remove-input
 SILENT = frozenset("solution exercise hide-cell hide-output remove-output".split())
 ASKS = re.compile(
     r"\bPredict\b|\*\*(?:Your )?[Pp]rediction|\b[Gg]uess(?: first)?[:,.]|\bGuess\b"
-    r"|\b(?:M|m)ake (?:a|your) (?:guess|prediction)\b"
+    r"|\b[Mm]ake (?:a|your) (?:guess|prediction)\b"
     r"|\b[Ww]rite (?:it |them )?down (?:a|your|the|what) "
     r"|\b[Yy]our (?:guess|prediction)\b|\b[Ww]hat do you expect\b|\bBefore you run\b[^.]*\?"
 )
