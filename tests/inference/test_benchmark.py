@@ -154,7 +154,7 @@ def test_networks_are_timed_by_their_names(monkeypatch, capsys):
     assert "phone, 1 thread " in capsys.readouterr().out
     assert cli.main(["benchmark", "sharp", "float", "--size", "65", "--rounds", "1"]) == 0
     said = capsys.readouterr().out
-    assert "sharp, 1 thread " in said and "float, deeplab_v3_plus " in said
+    assert "sharp, 1 thread " in said and "float, deeplab_light " in said
 
 
 @pytest.mark.parametrize(

@@ -298,7 +298,7 @@ def shipped():
              for photo in (photos.chelsea(), photos.astronaut(), photos.coffee())]  # fmt: skip
     folded = fold.fold(pretrained.load(257))
     ranges = qat.calibrate(folded, [np.stack(boxes) / np.float32(127.5) - 1], quantile=1.0)
-    network = qat.quantise(deeplab.deeplab_v3_plus(257, batch_size=1))
+    network = qat.quantise(deeplab.deeplab_light(257, batch_size=1))
     checkpoint.load_weights(network, checkpoint.arrays_of(qat.quantise(folded, ranges)))
     qat.round_biases(network)
     network.compile(jit_compile=False)
