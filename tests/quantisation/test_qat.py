@@ -305,19 +305,18 @@ def shipped():
     return network, to_tflite(network, "int8"), boxes
 
 
-def near(network, content, box, tmp_path):
-    """The share of scores within two steps of the output's scale."""
+def near(network, content, box, tmp_path, steps=2):
+    """The fraction of scores within so many steps of the output's scale."""
     file = load(write_bytes(tmp_path / "qat.tflite", content))
-    return (qat.steps_apart(network, box, file.infer(box)) < 2.5).mean()
+    return (qat.steps_apart(network, box, file.infer(box)) < steps + 0.5).mean()
 
 
 @pytest.mark.slow
 def test_the_int8_file_says_what_the_network_says(shipped, tmp_path):
     network, content, boxes = shipped
-    for box in boxes:
-        assert (
-            near(network, content, box, tmp_path) > 0.9
-        )  # about 0.95; sums of floats differ with threads
+    for box in boxes:  # least seen: 0.994 within 3; within 2 0.955, and 0.921 with one thread
+        assert near(network, content, box, tmp_path, steps=3) > 0.98
+        assert near(network, content, box, tmp_path) > 0.9
 
 
 @pytest.mark.slow
