@@ -47,7 +47,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def get(key: str) -> Any:
-    """The value at a dotted `key` such as `"voc40.shipped_513.miou"`: file, then keys inside it.
+    """The value at a dotted `key` such as `"voc.phone.miou"`: file, then keys inside it.
 
     Raises KeyError naming the part of the key that is missing and what stands there instead.
     """

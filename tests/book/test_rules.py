@@ -13,7 +13,7 @@ GOOD = (
 ## What you will be able to do
 
 - Count pixels.
-- Explain why 640 by 480 is small, with `x = 0.5` and $y = 1.5$ and {{voc40.photos:.1f}} %.
+- Explain why 640 by 480 is small, with `x = 0.5` and $y = 1.5$ and {{voc.photos:.1f}} %.
 
 """
     + "Prerequisites: [basics](../book/basics.md).\n\n## Pixels\n\n"
@@ -134,7 +134,7 @@ GUESSED = GUESS[: GUESS.index("<details>")]
         (chapter_rules.quiz, "; A is smaller", "", "2 choices, 1 explained"),
         (chapter_rules.vocabulary, "word word", "the student paper", "write the course paper"),
         (chapter_rules.vocabulary, "x = 1", 'x = "half a cell"', "'half a cell' is out"),
-        (chapter_rules.numbers, "{{voc40.photos:.1f}}", "76.0", "line 8: '76.0' is typed in"),
+        (chapter_rules.numbers, "{{voc.photos:.1f}}", "76.0", "line 8: '76.0' is typed in"),
         (chapter_rules.numbers, "word word", "83 % word", "'83 %' is typed in"),
         (chapter_rules.numbers, "word word", "takes 12 ms word", "'12 ms' is typed in"),
         (chapter_rules.numbers, "word word", "1,200.5 word", "'1,200.5' is typed in"),

@@ -43,7 +43,7 @@ def test_installed_wheel_finds_its_numbers_and_scripts(installed, tmp_path):
     code = (
         "import segcore, numpy as np; from segcore.course import results;"
         "from segcore.display import overlay;"
-        "print(segcore.__file__); print(results.get('voc40.photos'));"
+        "print(segcore.__file__); print(results.get('voc.photos'));"
         "print(len(overlay.MaskOverlay(np.zeros((8, 8, 3), np.uint8), np.ones((8, 8), np.uint8),"
         " alt='a').to_html()) > 1000)"
     )
