@@ -12,6 +12,7 @@ import find_chromium
 import live_site
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from widget_pages import DESKTOP_LIGHT, PHONE_DARK, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
@@ -119,6 +120,18 @@ def note_request(page: Any, url: str) -> None:
 def note_console(page: Any, kind: str, text: str) -> None:
     if kind in ("error", "warning"):
         page.complaints.append(text)
+
+
+@pytest.fixture(params=[PHONE_DARK, DESKTOP_LIGHT], ids=["phone-dark", "desktop-light"])
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page for widgets, which must keep quiet (see `watched`); a test may ask for other sizes."""
+    yield from watched(browser, *request.param)
+
+
+@pytest.fixture
+def desktop(browser: Browser) -> Iterator[Page]:
+    """Like `page`, on a light desktop only."""
+    yield from watched(browser, *DESKTOP_LIGHT)
 
 
 @pytest.fixture(scope="session")

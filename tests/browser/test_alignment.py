@@ -1,20 +1,13 @@
 """AlignmentRuler under the hand; positions are those of Python's class."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from explorer_samples import alignment
-from playwright.sync_api import Browser, Page
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Page
+from widget_pages import drive, show
 
 from segcore.display.explorers import AlignmentRuler
-
-
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
 
 
 def shown(page: Page) -> list[object]:
@@ -34,20 +27,18 @@ def expected(ruler: AlignmentRuler) -> list[object]:
              f"{np.abs(off).max():.1f} pixels", f"{signed(off.mean())} pixels"], rows]  # fmt: skip
 
 
-def test_numbers_are_those_of_python(browser: Browser) -> None:
-    page = next(pages := watched(browser, 1280, "light"))
-    drive(page, alignment())
+def test_numbers_are_those_of_python(desktop: Page) -> None:
+    drive(desktop, alignment())
     for size, stride in [(64, 16), (65, 16), (17, 2), (50, 8), (128, 4), (129, 16)]:
         for method in ("half_pixel", "align_corners", "crop"):
             ruler = AlignmentRuler(size, stride, method, crop=7)
-            page.evaluate("([size, stride, method]) => { model.set('size', size);"
+            desktop.evaluate("([size, stride, method]) => { model.set('size', size);"
                           "model.set('stride', stride); model.set('method', method); }",
                           [size, stride, method])  # fmt: skip
-            assert shown(page) == expected(ruler), (size, stride, method)
+            assert shown(desktop) == expected(ruler), (size, stride, method)
             off = np.abs(ruler.misalignment) > 0.05
-            assert page.locator(".way.off").count() == off.sum()
-            assert page.locator(".feature").count() == len(off)
-    next(pages, None)
+            assert desktop.locator(".way.off").count() == off.sum()
+            assert desktop.locator(".feature").count() == len(off)
 
 
 def test_lines_end_where_features_land(page: Page, tmp_path: Path) -> None:
@@ -97,16 +88,14 @@ def test_one_pixel_more_mends_it(page: Page, tmp_path: Path) -> None:
     assert shown(page) == expected(AlignmentRuler(64, 16, "align_corners"))
 
 
-def test_python_reads_and_sets(browser: Browser) -> None:
-    page = next(pages := watched(browser, 1280, "light"))
+def test_python_reads_and_sets(desktop: Page) -> None:
     ruler = alignment()
-    drive(page, ruler)
-    page.get_by_role("radio", name="8", exact=True).check()
-    page.get_by_role("button", name="1 pixel less").click()
-    page.locator("svg.plot").press("ArrowRight")
-    saved = page.evaluate("saved.at(-1)")
+    drive(desktop, ruler)
+    desktop.get_by_role("radio", name="8", exact=True).check()
+    desktop.get_by_role("button", name="1 pixel less").click()
+    desktop.locator("svg.plot").press("ArrowRight")
+    saved = desktop.evaluate("saved.at(-1)")
     for name in ("size", "stride", "feature"):
         setattr(ruler, name, saved[name])
     assert (ruler.size, ruler.stride, ruler.feature) == (63, 8, 2)
-    assert shown(page) == expected(ruler)
-    next(pages, None)
+    assert shown(desktop) == expected(ruler)

@@ -1,32 +1,25 @@
 """DilationExplorer under the hand; what it counts is what Keras multiplies."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from explorer_samples import dilation
-from playwright.sync_api import Browser, Page
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Page
+from widget_pages import PHONE_LIGHT, drive, show
 
 from segcore.display.explorers import DilationExplorer
-
-
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
 
 
 def numbers(page: Page) -> list[str]:
     return page.locator(".numbers dd").all_inner_texts()
 
 
-def test_numbers_are_those_of_keras(browser: Browser) -> None:
+def test_numbers_are_those_of_keras(desktop: Page) -> None:
     from segcore.models import cost
 
     keras = cost.keras
-    page = next(pages := watched(browser, 1280, "light"))
-    drive(page, DilationExplorer())
+    drive(desktop, DilationExplorer())
     settings = [(17, 3, 6, 1), (17, 3, 18, 1), (32, 3, 1, 2), (33, 3, 1, 2), (9, 5, 2, 1)]
     for size, kernel, rate, stride in settings:
         images = keras.Input((size, size, 1))
@@ -37,17 +30,16 @@ def test_numbers_are_those_of_keras(browser: Browser) -> None:
         row = column = len(counts) - 1  # where one zero more may lie behind than in front
         new = {"size": size, "kernel": kernel, "dilation": rate, "stride": stride,
                "row": row, "column": column}  # fmt: skip
-        page.evaluate("new_ => { for (const name in new_) model.set(name, new_[name]); }", new)
-        here, mean, field, pixels, output = numbers(page)
+        desktop.evaluate("new_ => { for (const name in new_) model.set(name, new_[name]); }", new)
+        here, mean, field, pixels, output = numbers(desktop)
         assert here == f"{counts[row, column]} of {kernel**2}"
         assert mean == f"{counts.mean():.2f} of {kernel**2}"
         (_, last) = cost.layer_costs(model)
         assert field.endswith(f"= {last.receptive_field} features")
         assert pixels.endswith(f"= {last.receptive_field}")
         assert output == f"{len(counts)} × {len(counts)}, cumulative stride {last.stride}"
-        drawn = page.locator("rect.weight:not(.outside)").count()
+        drawn = desktop.locator("rect.weight:not(.outside)").count()
         assert drawn == counts[row, column]
-    next(pages, None)
 
 
 def test_pixels_count_what_stood_before(page: Page, tmp_path: Path) -> None:
@@ -78,14 +70,13 @@ def test_the_kernel_is_dragged(page: Page, tmp_path: Path) -> None:
     assert page.locator("[aria-live]").inner_text().startswith("Row 0, column 0 of the output: 4")
 
 
-def test_a_finger_puts_it_down(browser: Browser, tmp_path: Path) -> None:
-    page = next(pages := watched(browser, 390, "light"))
+@pytest.mark.parametrize("page", [PHONE_LIGHT], indirect=True)
+def test_a_finger_puts_it_down(page: Page, tmp_path: Path) -> None:
     show(page, tmp_path, dilation())
     box = page.locator("svg.plot").bounding_box()
     assert box
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + 2)
     assert page.locator("[aria-live]").inner_text().startswith("Row 0, column 8 ")
-    next(pages, None)
 
 
 def test_keys_move_kernel_and_sliders(page: Page, tmp_path: Path) -> None:
@@ -101,17 +92,15 @@ def test_keys_move_kernel_and_sliders(page: Page, tmp_path: Path) -> None:
     assert "1 of 9" in said and said.endswith("the 3 × 3 convolution is a 1 × 1 here.")
 
 
-def test_python_reads_and_sets(browser: Browser) -> None:
-    page = next(pages := watched(browser, 1280, "light"))
+def test_python_reads_and_sets(desktop: Page) -> None:
     explorer = dilation()
-    drive(page, explorer)
-    page.get_by_label("Side of the feature map").fill("9")  # row 8 is still on the map
-    page.locator("svg.plot").press("ArrowUp")
-    saved = page.evaluate("saved.at(-1)")
+    drive(desktop, explorer)
+    desktop.get_by_label("Side of the feature map").fill("9")  # row 8 is still on the map
+    desktop.locator("svg.plot").press("ArrowUp")
+    saved = desktop.evaluate("saved.at(-1)")
     for name in ("size", "row", "column"):
         setattr(explorer, name, saved[name])
     assert (explorer.size, explorer.row, explorer.column) == (9, 7, 8)
-    assert numbers(page)[0] == f"{explorer.weights_inside} of 9"
-    page.evaluate("model.set('dilation', 1)")
-    assert page.get_by_label("Dilation rate").input_value() == "1"
-    next(pages, None)
+    assert numbers(desktop)[0] == f"{explorer.weights_inside} of 9"
+    desktop.evaluate("model.set('dilation', 1)")
+    assert desktop.get_by_label("Dilation rate").input_value() == "1"

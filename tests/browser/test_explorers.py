@@ -5,51 +5,45 @@ from pathlib import Path
 
 import pytest
 from explorer_samples import SAMPLES
-from playwright.sync_api import Browser
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Page
+from widget_pages import DESKTOP_LIGHT, SIZES, drive, show
 
 everyone = pytest.mark.parametrize("name", SAMPLES)
 
 
-@pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_axe_finds_nothing(
-    browser: Browser, axe: Callable[..., list[str]], tmp_path: Path, width: int, scheme: str
-) -> None:
-    page = next(pages := watched(browser, width, scheme))
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_axe_finds_nothing(page: Page, axe: Callable[..., list[str]], tmp_path: Path) -> None:
     show(page, tmp_path, *(sample(title=name) for name, sample in SAMPLES.items()))
     page.evaluate("document.querySelector('main').insertAdjacentHTML('afterbegin', '<h1>T</h1>')")
     assert axe(page) == []
-    next(pages, None)
 
 
-@pytest.mark.parametrize(("width", "least"), [(320, 44), (360, 44), (1280, 24)])
-def test_targets_are_large_and_nothing_overflows(
-    browser: Browser, tmp_path: Path, width: int, least: int
-) -> None:
-    page = next(pages := watched(browser, width, "light"))
+@pytest.mark.parametrize(
+    ("page", "least"),
+    [((320, "light"), 44), ((360, "light"), 44), (DESKTOP_LIGHT, 24)],
+    indirect=["page"],
+)
+def test_targets_are_large_and_nothing_overflows(page: Page, tmp_path: Path, least: int) -> None:
     show(page, tmp_path, *(sample(title=name) for name, sample in SAMPLES.items()))
+    width = page.viewport_size["width"]  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for target in page.locator("button, .switch, input[type=range]").all():
         box = target.bounding_box()
         assert box and box["height"] >= least and box["width"] >= least
-    next(pages, None)
 
 
 @everyone
-def test_hostile_texts_stay_text(browser: Browser, tmp_path: Path, name: str) -> None:
-    page = next(pages := watched(browser, 1280, "light"))
+def test_hostile_texts_stay_text(desktop: Page, tmp_path: Path, name: str) -> None:
     bad = "</script><img src=x onerror=document.title='gone'>"
-    show(page, tmp_path, SAMPLES[name](title=bad, alt=bad))
-    assert page.title() == bad and page.locator("main img[src=x]").count() == 0
-    assert page.locator("figcaption").inner_text() == bad
-    next(pages, None)
+    show(desktop, tmp_path, SAMPLES[name](title=bad, alt=bad))
+    assert desktop.title() == bad and desktop.locator("main img[src=x]").count() == 0
+    assert desktop.locator("figcaption").inner_text() == bad
 
 
 @everyone
-def test_notebook_can_take_it_away(browser: Browser, name: str) -> None:
-    page = next(pages := watched(browser, 1280, "light"))
-    drive(page, SAMPLES[name]())
-    assert page.locator("[data-lm-suppress-shortcuts]").count() == 1  # its keys, not JupyterLab's
-    page.evaluate("stop()")
-    assert page.evaluate("listening()") == 0 and page.evaluate("saved") == []
-    next(pages, None)
+def test_notebook_can_take_it_away(desktop: Page, name: str) -> None:
+    drive(desktop, SAMPLES[name]())
+    its_keys = desktop.locator("[data-lm-suppress-shortcuts]")  # not JupyterLab's
+    assert its_keys.count() == 1
+    desktop.evaluate("stop()")
+    assert desktop.evaluate("listening()") == 0 and desktop.evaluate("saved") == []

@@ -1,25 +1,14 @@
 """PaintGrid under the hand; its numbers are those of segcore.metrics."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from explorer_samples import LABELS, NAMES, PREDICTIONS, paint_grid
-from playwright.sync_api import Browser, Locator, Page
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Locator, Page
+from widget_pages import PHONE_LIGHT, drive, show
 
 from segcore import metrics
-
-
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
-
-
-@pytest.fixture
-def desktop(browser: Browser) -> Iterator[Page]:
-    yield from watched(browser, 1280, "light")
 
 
 def cell(page: Page, grid: str, row: int, column: int) -> Locator:
@@ -90,14 +79,13 @@ def test_a_stroke_paints_what_it_passes(page: Page, tmp_path: Path) -> None:
     assert "wrong" in (cell(page, "Prediction", 0, 1).get_attribute("aria-label") or "")
 
 
-def test_a_finger_paints_one_pixel(browser: Browser, tmp_path: Path) -> None:
-    page = next(pages := watched(browser, 390, "light"))
+@pytest.mark.parametrize("page", [PHONE_LIGHT], indirect=True)
+def test_a_finger_paints_one_pixel(page: Page, tmp_path: Path) -> None:
     show(page, tmp_path, paint_grid())
     cell(page, "Label", 5, 0).tap()
     painted = LABELS.copy()
     painted[5, 0] = 1
     assert shown(page) == expected(painted, PREDICTIONS)
-    next(pages, None)
 
 
 def test_arrow_keys_and_space_paint(page: Page, tmp_path: Path) -> None:

@@ -2,29 +2,17 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from explorer_samples import BITS, CLIPS, layer, masks, quantisation
 from PIL import Image
-from playwright.sync_api import Browser, Page
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Page
+from widget_pages import drive, show
 
 from segcore.display.explorers import QuantisationExplorer
 from segcore.quantisation.error import quantisation_error
 from segcore.quantisation.integers import affine_for
-
-
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
-
-
-@pytest.fixture
-def desktop(browser: Browser) -> Iterator[Page]:
-    yield from watched(browser, 1280, "light")
 
 
 def expected(explorer: QuantisationExplorer, clip: int, bits: int) -> list[str]:

@@ -1,24 +1,13 @@
 """SeparableSteps under the hand: what is read is what is multiplied."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from explorer_samples import separable
-from playwright.sync_api import Browser, Page
-from widget_pages import SIZES, drive, show, watched
+from playwright.sync_api import Page
+from widget_pages import drive, show
 
 from segcore.display.explorers import SeparableSteps
-
-
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
-
-
-@pytest.fixture
-def desktop(browser: Browser) -> Iterator[Page]:
-    yield from watched(browser, 1280, "light")
 
 
 @pytest.mark.parametrize("convolution", ["standard", "separable"])

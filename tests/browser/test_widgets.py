@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
-from widget_pages import SIZES, drive, show, watched
+from widget_pages import DESKTOP_LIGHT, SIZES, drive, show
 
 from segcore.data import voc
 from segcore.display.frames import Frames
@@ -45,26 +45,13 @@ def near(found: np.ndarray, wanted: np.ndarray, tolerance: float = 3) -> bool:
     return bool(np.abs(found - wanted).max() <= tolerance)
 
 
-@pytest.fixture(params=[SIZES[1], SIZES[2]], ids=["phone-dark", "desktop-light"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    yield from watched(browser, *request.param)
-
-
-@pytest.fixture
-def desktop(browser: Browser) -> Iterator[Page]:
-    yield from watched(browser, 1280, "light")
-
-
 def overlay_of(**extra: object) -> MaskOverlay:
     """Without a title the picture starts on a whole pixel of the screen."""
     return MaskOverlay(PHOTO, MASK, alt="A tabby cat", **extra)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_opacity_slider_blends_as_numpy_does(
-    browser: Browser, tmp_path: Path, width: int, scheme: str
-) -> None:
-    page = next(pages := watched(browser, width, scheme))
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_opacity_slider_blends_as_numpy_does(page: Page, tmp_path: Path) -> None:
     overlay = overlay_of()
     show(page, tmp_path, overlay)
     for opacity in (0.6, 0.0, 0.25, 1.0):
@@ -73,7 +60,6 @@ def test_opacity_slider_blends_as_numpy_does(
         assert near(found[CAT], blend(overlay, CAT, 8, opacity))
         assert near(found[SOFA], blend(overlay, SOFA, 18, opacity))
         assert near(found[NOTHING], blend(overlay, NOTHING, 0, 0.0))
-    next(pages, None)
 
 
 def test_the_screen_shows_what_the_canvas_holds(desktop: Page, tmp_path: Path) -> None:
@@ -231,30 +217,27 @@ def test_the_page_cannot_break_it_nor_it_the_page(desktop: Page, tmp_path: Path)
     assert desktop.evaluate("document.styleSheets.length + document.adoptedStyleSheets.length") == 2
 
 
-@pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_axe_finds_nothing(
-    browser: Browser, axe: Callable[..., list[str]], tmp_path: Path, width: int, scheme: str
-) -> None:
-    page = next(pages := watched(browser, width, scheme))
+@pytest.mark.parametrize("page", SIZES, indirect=True)
+def test_axe_finds_nothing(page: Page, axe: Callable[..., list[str]], tmp_path: Path) -> None:
     frames = Frames([PHOTO, 255 - PHOTO], ["plain", "negative"], alt="A cat,", title="Two")
     show(page, tmp_path, overlay_of(compare=OTHER), frames)
     page.evaluate("document.querySelector('main').insertAdjacentHTML('afterbegin', '<h1>T</h1>')")
     assert axe(page) == []
-    next(pages, None)
 
 
-@pytest.mark.parametrize(("width", "least"), [(320, 44), (390, 44), (1280, 24)])
-def test_targets_are_large_and_nothing_overflows(
-    browser: Browser, tmp_path: Path, width: int, least: int
-) -> None:
-    page = next(pages := watched(browser, width, "light"))
+@pytest.mark.parametrize(
+    ("page", "least"),
+    [((320, "light"), 44), ((390, "light"), 44), (DESKTOP_LIGHT, 24)],
+    indirect=["page"],
+)
+def test_targets_are_large_and_nothing_overflows(page: Page, tmp_path: Path, least: int) -> None:
     frames = Frames([PHOTO, PHOTO], ["one", "two"], alt="A cat,")
     show(page, tmp_path, overlay_of(compare=OTHER, labels=("label", "prediction")), frames)
+    width = page.viewport_size["width"]  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for target in page.locator("button, .switch, input[type=range]").all():
         box = target.bounding_box()
         assert box and box["height"] >= least and box["width"] >= least
-    next(pages, None)
 
 
 def test_many_on_a_page_keep_apart(desktop: Page, tmp_path: Path) -> None:

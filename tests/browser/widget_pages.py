@@ -8,7 +8,9 @@ from playwright.sync_api import Browser, Page
 
 from segcore.display.widget import Widget, script
 
-SIZES = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")]
+PHONE_LIGHT, PHONE_DARK = (390, "light"), (390, "dark")
+DESKTOP_LIGHT, DESKTOP_DARK = (1280, "light"), (1280, "dark")
+SIZES = [PHONE_LIGHT, PHONE_DARK, DESKTOP_LIGHT, DESKTOP_DARK]
 LOCAL = ("file:", "data:", "blob:", "about")
 # The notebook's side: `render` with a model that records, as anywidget would call it.
 DRIVE = """async ([source, state]) => {
