@@ -239,3 +239,6 @@ def section(prose: str, words: str) -> str:
     """What follows a heading or a line with `words`, up to the next heading."""
     match = re.search(rf"(?ims)^[^\n]*{words}[^\n]*\n(.*?)(?=^#|\Z)", prose)
     return match.group(1).strip() if match else ""
+
+
+RULES = (length, opening, order, exercises, folded, quiz, vocabulary, numbers)

@@ -13,16 +13,6 @@ import chapters as generator
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "chapters").glob("[0-9][0-9]-*.md"))
-RULES = [
-    chapter_rules.length,
-    chapter_rules.opening,
-    chapter_rules.order,
-    chapter_rules.exercises,
-    chapter_rules.folded,
-    chapter_rules.quiz,
-    chapter_rules.vocabulary,
-    chapter_rules.numbers,
-]
 MACHINE_PATH = re.compile(r"(?<![\w/])/(?:home|root|tmp|Users|work|private|var)/\w")
 
 
@@ -32,7 +22,7 @@ def test_there_are_chapters():
     assert sorted(notebooks) == SOURCES
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", chapter_rules.RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_rule(source, rule):
     assert rule(chapter_rules.read(source)) == []

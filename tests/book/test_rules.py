@@ -81,19 +81,7 @@ def complaints(rule, text, tmp_path):
     return " ".join(rule(chapter_rules.read(path)))
 
 
-RULES = [
-    chapter_rules.length,
-    chapter_rules.opening,
-    chapter_rules.order,
-    chapter_rules.exercises,
-    chapter_rules.folded,
-    chapter_rules.quiz,
-    chapter_rules.vocabulary,
-    chapter_rules.numbers,
-]
-
-
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", chapter_rules.RULES)
 def test_good_chapter_passes(rule, tmp_path):
     assert complaints(rule, WHOLE, tmp_path) == ""
 
