@@ -1,6 +1,6 @@
 """Judges that recognise a slip: an exercise is its right answer, the likeliest slips, a sentence.
 
-Three kinds of answers are judged here, each by a short table. `.exercise(praise)` turns a judge
+Four kinds of answers are judged here, each by a short table. `.exercise(praise)` turns a judge
 into a `checks.Exercise` with the answers that prove it right: the truth, and each of the slips.
 
     from segcore.course.judges import Choice, Experiment, Function, Number, apart
@@ -41,7 +41,7 @@ in place of a whole answer prints nothing (see `checks`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ class Number:
         """The exercise, proved by the truth, each slip, a number too large and one too small."""
         given = (
             (str(self.truth), "is wanted"),
-            *((value, sentence) for value, sentence in self.slips),
+            *self.slips,
             (self._far(+1), "too large."),
             (self._far(-1), "too small."),
         )
@@ -121,13 +121,9 @@ class Function:
         )
 
     def exercise(self, praise: str, right: tuple[Any, ...] = (), wrong: Answers = ()) -> Exercise:
-        """The exercise, proved by the truth, each slip, a value, and a function without answer."""
-        given = (
-            (3.7, "without brackets"),
-            (lambda *arguments: ..., "behind return"),
-            *((slip, sentence) for slip, sentence in self.slips),
-        )
-        return Exercise(self, praise, (self.truth, *right), given + wrong, function=self.name)
+        """The exercise, proved by the truth and each slip."""
+        proof = (self.truth, *right)
+        return Exercise(self, praise, proof, (*self.slips, *wrong), function=self.name)
 
     def _values(self, function: Callable[..., Any]) -> list[NDArray[np.float64]]:
         return [array(function(*_copies(case))) for case in self.cases]
@@ -213,7 +209,7 @@ class Experiment:
     measured: tuple[str, ...]
     conclusions: tuple[str, ...]
     supported: Callable[[dict[str, NDArray[np.float64]]], str]
-    slips: tuple[tuple[str, str], ...] = field(default=())
+    slips: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, answer: Any) -> str | None:
         if not isinstance(answer, Mapping):

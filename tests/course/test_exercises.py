@@ -56,6 +56,17 @@ def test_an_unanswered_exercise_prints_nothing(name, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if checks.exercise(name).function is not None]
+)
+def test_a_value_and_a_function_without_answer_are_told_so(name):
+    task = checks.exercise(name)
+    for value in (3.7, (1, 2), np.zeros(3)):
+        assert "without brackets" in str(task.verdict(value))
+    verdict = task.verdict(lambda *arguments: ...)
+    assert isinstance(verdict, checks.Unanswered) and verdict == task.unanswered
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_mistake_has_its_own_message(name):
     task = checks.exercise(name)

@@ -15,6 +15,7 @@ FUNCTION = Function(
     slips=(
         (lambda x, y: x + y, "that is the sum."),
         (lambda x, y: np.sum(x * y), "do not sum up."),
+        (lambda x, y: x / y, "do not divide."),
     ),
     name="mine",
 )

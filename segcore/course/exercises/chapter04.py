@@ -265,9 +265,7 @@ EXERCISES = {
         praise="nearly all of them sit in the two 1×1 convolutions.",
         right=(_count, lambda b, a, t: float(_count(b, a, t))),
         wrong=(
-            (324_160, "without brackets"),
-            (lambda b, a, t: ..., "behind return"),
-            *((slip, sentence[:40]) for slip, sentence in _COUNT_SLIPS),
+            *_COUNT_SLIPS,
             (
                 lambda b, a, t: _count(b, a, t) + (b * b + 4 * b if t == 1 else 0),
                 "nothing is expanded",
@@ -282,8 +280,6 @@ EXERCISES = {
         praise="it gives the library's own numbers under the same weights.",
         right=(_a_block, lambda x: _library_block(x)),
         wrong=(
-            (3, "without brackets"),
-            (lambda x: ..., "behind return"),
             (lambda x: None, "returns nothing"),
             (lambda x: 3, "this is a int"),
             (lambda x: _a_block(x)[:, ::2], "must come out"),

@@ -199,11 +199,9 @@ EXERCISES = {
         praise="exact for odd factors, half a pixel off for even ones. Behind, factor - 1 less it.",
         right=(lambda k: (k - 1) // 2, lambda k: k // 2, lambda k: np.int64((k - 1) // 2)),
         wrong=(
-            (1, "without brackets"),
-            (lambda k: ..., "behind return"),
             (lambda k: (k - 1) / 2, "rows are whole"),
             (lambda k: k / 2, "whole numbers are wanted"),
-            *((slip, sentence[:30]) for slip, sentence in _CROP_SLIPS),
+            *_CROP_SLIPS,
             (lambda k: k // 2 + 1, "for factor 1 you cut off 1"),
         ),
     ),
@@ -217,9 +215,7 @@ EXERCISES = {
             _upsampler(lambda i, n: STRIDE * i - 0.5),
         ),
         wrong=(
-            (1, "without brackets"),
-            (lambda features: ..., "behind return"),
-            *((slip, sentence[:30]) for slip, sentence in _REPAIR_SLIPS),
+            *_REPAIR_SLIPS,
             (lambda features: features, "the shape is (1, 5, 5, 2)"),
             (_upsampler(lambda i, n: STRIDE * i + 3.0), "what stands 3.0 pixels away"),
         ),

@@ -233,10 +233,8 @@ EXERCISES = {
             ),
         ),
         wrong=(
-            (_case()[1], "without brackets"),
-            (lambda p, y: ..., "behind return"),
             (_surprise, "take the mean"),
-            *((slip, sentence[:30]) for slip, sentence in _LOSSES),
+            *_LOSSES,
             (lambda p, y: 3.0, "was wanted here"),
         ),
     ),
@@ -246,9 +244,7 @@ EXERCISES = {
         praise="early it is Adam, late it is SGD, and γ says when.",
         right=(allowed, lambda a, t: np.clip(a, _low(t), _high(t))),
         wrong=(
-            (0.1, "without brackets"),
-            (lambda a, t: ..., "behind return"),
-            *((slip, sentence[:30]) for slip, sentence in _CLIPS),
+            *_CLIPS,
             (lambda a, t: a + 1, "should become"),
         ),
     ),
@@ -258,9 +254,7 @@ EXERCISES = {
         praise="with two seeds each luck wins one time in three, with three one time in ten.",
         right=(luck, lambda n: 2.0 / comb(2 * n, n)),
         wrong=(
-            (0.1, "without brackets"),
-            (lambda n: ..., "behind return"),
-            *((slip, sentence[:30]) for slip, sentence in _LUCKS),
+            *_LUCKS,
             (lambda n: 0.5, "with one seed each"),
             (lambda n: 1 / n, "with 2 seeds each it is 0.3333, yours says 0.5"),
         ),
