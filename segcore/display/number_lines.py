@@ -1,4 +1,4 @@
-"""Diagrams along an axis: where features stand, and how numbers become integers and back."""
+"""Diagrams along an axis: how numbers become integers and back, and how gradients pass."""
 
 from __future__ import annotations
 
@@ -8,42 +8,6 @@ import numpy as np
 
 from segcore.display.svg import Box, Diagram, Drawing
 from segcore.export.affine import Affine
-
-
-def alignment(sizes: Sequence[int] = (17, 16), stride: int = 4) -> Diagram:
-    """Where features stand behind stride-2 layers, and where three ways of upsampling put them.
-
-    Each of `sizes` is a row of pixels; `stride` is the cumulative stride, a power of 2. Kernels are
-    3 wide with "same" padding. ValueError for another `stride` and for fewer than two features.
-    Taught in chapter 7.
-    """
-    if stride < 2 or stride & (stride - 1) or min(sizes) <= stride:
-        raise ValueError(
-            f"sizes {tuple(sizes)}, stride {stride}; wanted a stride of 2, 4, 8, ... below each"
-        )
-    d, y, words = Drawing(), 20.0, []
-    for size in sizes:
-        stands = _feature_positions(size, stride)
-        cell = 332 / size
-        d.text((14, y), f"{size} pixels, {len(stands)} features at stride {stride}", "start bold")
-        for pixel in range(size):
-            kind = "space" if pixel in stands else "data"
-            d.rectangle(Box(14 + pixel * cell, y + 14, cell, 20), kind, 0)
-        for pixel in stands:
-            d.text((14 + (pixel + 0.5) * cell, y + 24), str(pixel))
-        y += 54
-        for name, puts in _upsampled(size, stride, len(stands)).items():
-            said = f"{name}: {_misalignment(puts - stands)}"
-            words.append(f"{size} pixels, {said}.")
-            d.text((14, y), said, "start")
-            _compare(d, y + 18, 14 + (stands + 0.5) * cell, 14 + (puts + 0.5) * cell)
-            y += 44
-        y += 14
-    d.dot((22, y), "solid")
-    d.text((34, y), "where the feature stands", "start muted")
-    d.dot((22, y + 18), "bare", 6)
-    d.text((34, y + 18), "where upsampling puts it", "start muted")
-    return d.finish("Where features stand, and where upsampling puts them", " ".join(words))
 
 
 def affine_quantisation(
@@ -144,46 +108,6 @@ def straight_through(low: float = -1.0, high: float = 0.75, bits: int = 3) -> Di
         "dL/dy is passed on times 1 inside the range and times 0 where x was clipped, as if the "
         "staircase were a ramp.",
     )
-
-
-def _feature_positions(size: int, stride: int) -> np.ndarray:
-    """The pixel under the centre weight of each feature behind 3-wide stride-2 layers, "same"."""
-    first, jump = 0, 1
-    while jump < stride:
-        first += jump * (size % 2 == 0)  # an even side is padded at its end alone
-        size, jump = -(-size // 2), 2 * jump
-    return first + jump * np.arange(size)
-
-
-def _upsampled(size: int, stride: int, count: int) -> dict[str, np.ndarray]:
-    """The pixel at which each way of upsampling `count` features to `size` takes each to be."""
-    features = np.arange(count, dtype=float)
-    ways = {
-        "align_corners=False": (features + 0.5) * size / count - 0.5,
-        "align_corners=True": features * (size - 1) / (count - 1),
-    }
-    if size == stride * (count - 1) + 1:
-        before = (stride - 1) // 2
-        crop = f"×{stride} bilinear, crop {before} and {stride - 1 - before}"
-        ways[crop] = features * stride + (stride - 1) / 2 - before
-    return ways
-
-
-def _misalignment(error: np.ndarray) -> str:
-    """That of the first feature and, if it differs, of the last, in pixels."""
-    first, last = (_signed(e) if e < 0.005 else f"+{_signed(e)}" for e in error[[0, -1]])
-    if np.abs(error).max() < 0.005:
-        return "exact"
-    return f"off by {first}" + (f" to {last}" if first != last else "") + " pixels"
-
-
-def _compare(d: Drawing, y: float, stands: np.ndarray, puts: np.ndarray) -> None:
-    """A dot where each feature stands, a ring where it is put, and the way between."""
-    d.line((14, y), (346, y), kind="thin")
-    for true, said in zip(stands, puts, strict=True):
-        d.line((true, y), (said, y), kind="thick alarm")
-        d.dot((true, y), "solid")
-        d.dot((said, y), "bare", 6)
 
 
 def _levels(low: float, high: float, bits: int) -> tuple[float, int, list[float]]:

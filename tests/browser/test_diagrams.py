@@ -10,7 +10,7 @@ from segcore.display.svg import DARK, LIGHT
 
 DRAWN = [
     diagrams.separable_convolution(), diagrams.inverted_residual(), diagrams.aspp(),
-    number_lines.alignment(), number_lines.affine_quantisation(), number_lines.straight_through(),
+    number_lines.affine_quantisation(), number_lines.straight_through(),
     diagrams.course_path([("From pixels to classes", "masks")], 1),
 ]  # fmt: skip
 PAGE = (

@@ -61,8 +61,6 @@ ALL = {
     "aspp_without_atrous": diagrams.aspp((), 129),
     "plus_513": architecture.deeplab_v3_plus(published(513, 33, 129, (6, 12, 18))),
     "plus_257": architecture.deeplab_v3_plus(published(257, 17, 65, (3, 6, 9))),
-    "alignment": number_lines.alignment(),
-    "alignment_large": number_lines.alignment((33, 32, 18), 16),
     "affine": number_lines.affine_quantisation(),
     "affine_2_bits": number_lines.affine_quantisation(-1, 1, 2, (-1.9, 0.2)),
     "straight_through": number_lines.straight_through(),
@@ -265,52 +263,6 @@ def test_real_networks_have_the_shapes_that_the_authors_geometry_gives():
     said = texts(architecture.deeplab_v3_plus(deeplab.deeplab_v3_plus(224, config=deeplab.PAPER)))
     assert {"7×7×320", "56×56×304", "56×56×144", "bilinear resize", "to 224×224"} <= set(said)
     assert not [t for t in said if "crop" in t or "dilated" in t]
-
-
-def test_the_ruler_says_how_far_off_each_way_is():
-    said = texts(number_lines.alignment((17, 16), 4))
-    assert [t for t in said if t.isdigit()] == "0 4 8 12 16 3 7 11 15".split()
-    assert [t.partition(": ")[2] for t in said if ": " in t] == [
-        "off by +1.2 to −1.2 pixels", "exact", "off by +0.5 pixels",
-        "off by −1.5 pixels", "off by −3 to 0 pixels",
-    ]  # fmt: skip
-    with pytest.raises(ValueError, match="stride 6; wanted a stride of 2, 4, 8"):
-        number_lines.alignment((17,), 6)
-    with pytest.raises(ValueError, match=r"sizes \(4,\), stride 4"):
-        number_lines.alignment((4,), 4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("size", "stride"), [(17, 4), (16, 4), (18, 4), (33, 16), (32, 16)])
-def test_features_stand_where_keras_and_tensorflow_put_them(size, stride):
-    """Layers that hand on the number of the pixel under their centre; a resize of 0, 1, 2, ..."""
-    import tensorflow as tf
-
-    pixels = np.arange(size, dtype=np.float32)
-    x = np.broadcast_to(pixels, (1, size, size))[..., None]
-    centre = np.zeros((3, 3, 1, 1), np.float32)
-    centre[1, 1] = 1
-    for _ in range(stride.bit_length() - 1):
-        x = tf.nn.conv2d(x, centre, 2, "SAME")
-    stands = x[0, -1, :, 0].numpy()
-    np.testing.assert_array_equal(number_lines._feature_positions(size, stride), stands)
-    features = np.broadcast_to(np.arange(len(stands), dtype=np.float32), (1, 1, len(stands)))
-    ways = number_lines._upsampled(size, stride, len(stands))
-    for name, half_pixel in (("align_corners=False", True), ("align_corners=True", False)):
-        found = tf.raw_ops.ResizeBilinear(
-            images=features[..., None], size=(1, size),
-            align_corners=not half_pixel, half_pixel_centers=half_pixel,
-        )[0, 0, :, 0].numpy()  # fmt: skip
-        inner = (found > found.min()) & (found < found.max())  # the ends repeat the last feature
-        read = np.interp(pixels[inner], ways[name], np.arange(len(stands)))
-        np.testing.assert_allclose(read, found[inner], atol=1e-5)
-
-
-def test_the_crop_of_the_ruler_is_the_one_of_the_network():
-    ways = number_lines._upsampled(33, 16, 3)
-    assert list(ways)[2] == "×16 bilinear, crop 7 and 8"
-    np.testing.assert_allclose(ways["×16 bilinear, crop 7 and 8"], [0.5, 16.5, 32.5])
-    assert len(number_lines._upsampled(32, 16, 2)) == 2
 
 
 @pytest.mark.parametrize(

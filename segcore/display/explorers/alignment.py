@@ -53,7 +53,7 @@ class AlignmentRuler(Widget):
 
     @property
     def stands(self) -> NDArray[np.int64]:
-        """The pixel in the middle of what each feature sees."""
+        """The pixel in the middle of each feature's receptive field."""
         start, jump, features = 0, 1, self.size
         while jump < self.stride:
             start += jump * (features % 2 == 0)  # an even side gets its one zero behind
