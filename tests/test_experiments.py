@@ -14,12 +14,10 @@ import pytest
 from voc_folder import write_voc
 
 from segcore import metrics
-from segcore._files import write_bytes
 from segcore._keras import keras
 from segcore.course import results
 from segcore.data import voc
 from segcore.data.images import letterbox, read_image, signed
-from segcore.export.convert import to_tflite
 from segcore.inference import benchmark
 from segcore.inference.segmenter import Segmenter
 from segcore.models import checkpoint, deeplab
@@ -181,25 +179,6 @@ def test_toy_optimizers_begins_anew_without_deleting_what_is_not_its_own(
         toy.main()
     assert (tmp_path / "thesis.txt").read_text() == "mine"
     assert len(list(tmp_path.glob("adam_*/weights.npz"))) == 6  # three learning rates, three seeds
-
-
-def test_front_upsamples_an_answer_at_stride_4(experiment, tmp_path):
-    image = keras.Input((33, 33, 3), batch_size=1)
-    small = keras.Model(image, keras.layers.Conv2D(2, 1, 4)(image))
-    box = np.random.default_rng(0).integers(0, 256, (33, 33, 3), np.uint8)
-    for argmax in (False, True):
-        content = to_tflite(small, "float32", argmax=argmax)
-        file = write_bytes(tmp_path / "stride_4.tflite", content)
-        answer = experiment("front").upsampled(file, 33).infer(box)
-        scores = np.asarray(small(signed(box)[None]))[0]
-        if argmax:
-            np.testing.assert_array_equal(answer[::4, ::4], scores.argmax(-1))
-            assert answer.shape == (33, 33)
-        else:
-            np.testing.assert_allclose(answer[::4, ::4], scores, atol=1e-5)
-            np.testing.assert_allclose(
-                answer[2::4, 4], (scores[1:, 1] + scores[:-1, 1]) / 2, atol=1e-5
-            )
 
 
 def test_outlines_takes_the_strength_nearest_to_an_accuracy(experiment):
