@@ -33,15 +33,6 @@ def experiment(monkeypatch):
     return __import__
 
 
-def small_head(size=5):
-    """A head of one convolution, and random features for it."""
-    deep, low = (keras.Input((size, size, 2), name=name) for name in ("deep", "low"))
-    logits = keras.layers.Conv2D(21, 1, name="logits")(keras.layers.Concatenate()([deep, low]))
-    random = np.random.default_rng(0)
-    maps = {name: random.random((6, size, size, 2), np.float32) for name in ("deep", "low")}
-    return keras.Model([deep, low], logits), maps | {"mask": np.ones((6, size, size), np.int32)}
-
-
 def photo_matrices(*matrices):
     """Matrices of photos named by number, each one given as {(labelled, predicted): pixels}."""
     counts = np.zeros((len(matrices), 21, 21), np.int64)
@@ -163,22 +154,6 @@ def test_outlines_corrupts_in_four_ways(experiment):
     assert (found["shrunk", 4] != 0).sum() < (labels != 0).sum()
     assert np.array_equal(found["missed", 0], labels) and not found["missed", 4].any()
     assert set(np.unique(found["misnamed", 4])) == {0, 1}  # 20 becomes 1
-
-
-def test_toy_optimizers_begins_anew_without_deleting_what_is_not_its_own(
-    experiment, tmp_path, monkeypatch
-):
-    toy = experiment("toy_optimizers")
-    counts = {"TRAIN": 4, "BATCH": 2, "TRIAL": 3, "FINAL": 4}
-    for name, value in {"features": small_head, **counts}.items():
-        monkeypatch.setattr(toy, name, value)
-    command = ["toy", "--trial", "--out", str(tmp_path), "--only", "adam"]
-    monkeypatch.setattr(sys, "argv", command)
-    (tmp_path / "thesis.txt").write_text("mine")
-    for _ in range(2):
-        toy.main()
-    assert (tmp_path / "thesis.txt").read_text() == "mine"
-    assert len(list(tmp_path.glob("adam_*/weights.npz"))) == 6  # three learning rates, three seeds
 
 
 def test_outlines_takes_the_strength_nearest_to_an_accuracy(experiment):
