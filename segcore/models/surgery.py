@@ -1,36 +1,10 @@
-"""Weights of one network carried into another: DeepLabV3 into V3+ and its light variant."""
+"""Weights of one network carried into another: DeepLabV3 into the light DeepLabV3+."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segcore.models.blocks import BN_EPSILON
 from segcore.models.checkpoint import Arrays
-
-
-def deeplab_v3_as_plus(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float32]]:
-    """DeepLabV3's arrays → arrays of a DeepLabV3+ that starts as an exact copy of it.
-
-    `fresh` are the arrays of the new DeepLabV3+ (both by `layer/variable`, both left as they are);
-    what V3 lacks is set so that it passes V3's features through: the atrous branches get zero rows
-    in `concat_projection`, each decoder convolution has a one in its kernel's centre and passes its
-    first channels on. Every ReLU on the way is harmless because the features are positive already.
-    Both networks must have the same `filters`. Taught in chapter 7.
-    """
-    plus = {key: v3.get(key, value).copy() for key, value in fresh.items()}
-    filters = v3["concat_projection/kernel"].shape[-1]
-    kernel = np.zeros_like(fresh["concat_projection/kernel"])
-    kernel[:, :, : 2 * filters] = v3["concat_projection/kernel"]  # pooling and 1×1 come first
-    plus["concat_projection/kernel"] = kernel
-    for name in ("decoder1", "decoder2"):
-        depthwise = np.zeros_like(fresh[f"{name}_depthwise/kernel"])
-        depthwise[1, 1] = 1
-        pointwise = np.zeros_like(fresh[f"{name}_pointwise/kernel"])
-        pointwise[0, 0, :filters] = np.eye(filters)
-        plus[f"{name}_depthwise/kernel"] = depthwise
-        plus[f"{name}_pointwise/kernel"] = pointwise
-        for half in ("depthwise", "pointwise"):
-            plus |= _identity_norm(f"{name}_{half}_BN", fresh[f"{name}_{half}_BN/gamma"])
-    return plus
 
 
 def deeplab_v3_as_light(v3: Arrays, fresh: Arrays) -> dict[str, NDArray[np.float32]]:
