@@ -72,7 +72,7 @@ class _Layers:
 
     def __getitem__(self, name: str) -> keras.layers.Layer:
         if name not in self._layers:
-            raise ValueError(f"network has no layer {name!r}; wanted a DeepLabV3+ with decoder")
+            raise ValueError(f"network has no layer {name!r}; wanted deeplab.deeplab_v3_plus")
         return self._layers[name]
 
     def shape(self, name: str) -> str:

@@ -21,14 +21,12 @@ class DeepLabConfig:
 
     `output_stride` is pixels per encoder feature (8, 16 or 32), `width` scales MobileNetV2's
     channels, `dilation_rates` are those of the atrous branches (None: scaled with the feature
-    map), `decoder` joins the low-level features, `aligned` keeps feature i on pixel stride·i and
-    needs sizes of 16k+1 to mean anything.
+    map), `aligned` keeps feature i on pixel stride·i and needs sizes of 16k+1 to mean anything.
     """
 
     output_stride: int = 16
     width: float = 1.0
     dilation_rates: tuple[int, ...] | None = None
-    decoder: bool = True
     aligned: bool = True
 
 
@@ -83,16 +81,13 @@ def deeplab_v3_plus(
     low = keras.Model(images, x).get_layer(LOW_LEVEL).output
     dilations = config.dilation_rates or dilation_rates(size, config.output_stride)
     x = blocks.aspp(x, filters, dilations)
-    stride = config.output_stride
-    if config.decoder:
-        x = _upsample(x, stride // 4, low.shape[1], "encoder", config.aligned)
-        low = blocks.convolution(low, 48, "low_projection")
-        x = layers.Concatenate(name="decoder_concat")([x, low])
-        x = blocks.separable_convolution(x, filters, "decoder1")
-        x = blocks.separable_convolution(x, filters, "decoder2")
-        stride = 4
+    x = _upsample(x, config.output_stride // 4, low.shape[1], "encoder", config.aligned)
+    low = blocks.convolution(low, 48, "low_projection")
+    x = layers.Concatenate(name="decoder_concat")([x, low])
+    x = blocks.separable_convolution(x, filters, "decoder1")
+    x = blocks.separable_convolution(x, filters, "decoder2")
     x = layers.Conv2D(num_classes, 1, name="logits")(x)
-    x = _upsample(x, stride, size, "logits", config.aligned, round_up=True)
+    x = _upsample(x, 4, size, "logits", config.aligned, round_up=True)
     return keras.Model(images, x, name="deeplab_v3_plus")
 
 

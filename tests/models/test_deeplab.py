@@ -56,10 +56,8 @@ def test_feature_maps_of_the_course_paper():
 @pytest.mark.parametrize(
     ("size", "config", "channels"),
     [
-        (SMALL, deeplab.DeepLabConfig(decoder=False), 320),
         (SMALL, deeplab.DeepLabConfig(output_stride=8, width=0.35), 112),
         (129, deeplab.DeepLabConfig(output_stride=32), 320),
-        (129, deeplab.DeepLabConfig(output_stride=32, decoder=False), 320),
         (SMALL, deeplab.DeepLabConfig(width=1.4, dilation_rates=(1, 2, 4)), 448),
         (64, deeplab.DeepLabConfig(aligned=False, dilation_rates=(1, 2, 3)), 320),
     ],
