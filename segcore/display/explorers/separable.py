@@ -3,11 +3,10 @@
 Taught in chapter 3.
 """
 
-from collections.abc import Sequence
-
 import traitlets
 from traitlets.utils.bunch import Bunch
 
+from segcore._errors import check
 from segcore.display.explorers import _still
 from segcore.display.widget import Widget
 
@@ -37,9 +36,9 @@ class SeparableSteps(Widget):
         title: str = "",
         alt: str = "",
     ) -> None:
-        _check("size", size, range(2, 7))
-        _check("channels_in", channels_in, range(1, 7))
-        _check("kernel", kernel, (1, 3, 5))
+        check("size", size, 2 <= size <= 6, "2 to 6")
+        check("channels_in", channels_in, 1 <= channels_in <= 6, "1 to 6")
+        check("kernel", kernel, kernel in (1, 3, 5), "1, 3 or 5")
         alt = alt or "The channels of a feature map that is convolved, one output value at a time."
         scene = {"shown": 450, "title": title, "alt": alt, "size": size,
                  "channels_in": channels_in, "kernel": kernel}  # fmt: skip
@@ -103,9 +102,3 @@ class SeparableSteps(Widget):
     def __repr__(self) -> str:
         M, N, size = self._scene["channels_in"], self.channels_out, self._scene["size"]
         return f"SeparableSteps({size}x{size} features, {M} to {N} channels)"
-
-
-def _check(name: str, value: int, wanted: Sequence[int]) -> None:
-    """Raises ValueError unless `value` is one of those `wanted`."""
-    if value not in wanted:
-        raise ValueError(f"{name} is {value}; wanted one of {', '.join(map(str, wanted))}.")

@@ -65,8 +65,9 @@ def test_traits_refuse(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"size": 7}, "size is 7; wanted one of 2, 3"), ({"channels_in": 0}, "channels_in is 0"),
-    ({"kernel": 2}, "kernel is 2; wanted one of 1, 3, 5"),
+    ({"size": 7}, "size must be 2 to 6, not 7"),
+    ({"channels_in": 0}, "channels_in must be 1 to 6, not 0"),
+    ({"kernel": 2}, "kernel must be 1, 3 or 5, not 2"),
 ])  # fmt: skip
 def test_arguments_refuse(change: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
