@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -39,10 +39,7 @@ def affine_quantisation(
     for value, result in zip(values, used, strict=True):
         _round_trip(d, across(value), across(result), not levels[0] <= value <= levels[-1])
         d.text((across(value), 38), _signed(value))
-    taken = np.array([0, *values])  # s stands where most room is
-    room = max(levels[:-1], key=lambda level: float(np.abs(level + scale / 2 - taken).min()))
-    d.line((across(room), 56), (across(room + scale), 56), kind="thick accent")
-    d.text((across(room + scale / 2), 38), "s", "accent bold")
+    _step(d, levels, values, across)
     first, last = _signed(-(2 ** (bits - 1))), _signed(2 ** (bits - 1) - 1)
     for row, text in enumerate((
         f"x and y are real numbers, q has {bits} bits",
@@ -69,34 +66,14 @@ def straight_through(low: float = -1.0, high: float = 0.75, bits: int = 3) -> Di
     The range is `low` to `high`, shifted until 0 is a level; 2 or 3 `bits`. ValueError otherwise.
     Taught in chapter 10.
     """
-    step, _, levels = _levels(low, high, bits)
+    levels = _levels(low, high, bits)[2]
     first, last = levels[0], levels[-1]
     d = Drawing()
     d.text((14, 20), "Forward: round and clip", "start bold")
     _lane(d, 34, ("x", "y"), ("round, clip", f"{2**bits} levels"))
     d.text((14, 96), "Backward: as if it were a ramp", "start bold")
     _lane(d, 110, ("dL/dx", "dL/dy"), ("× 1 inside", "× 0 if clipped"), back=True)
-    unit = 130 / (last - first + 2 * step)
-
-    def place(panel: float, x: float, up: float) -> tuple[float, float]:
-        return panel + (x - first + step) * unit, 312 - up
-
-    for panel, name in ((30, "y against x"), (206, "slope against x")):
-        d.text((panel + 65, 176), name, "bold")
-        d.line(place(panel, first - step, 0), place(panel, last + step, 0), kind="thin")
-        for x in (first, 0, last):
-            d.line(place(panel, x, -4), place(panel, x, 4), kind="thin")
-            d.text(place(panel, x, -14), _signed(x))
-    rise = 110 / (last - first)
-    stairs = [(x + side * step / 2, (x - first) * rise) for x in levels for side in (-1, 1)]
-    stairs[0], stairs[-1] = (first - step, 0), (last + step, 110)
-    d.line(*(place(30, *point) for point in stairs), kind="thick accent")
-    d.line(place(30, first, 0), place(30, last, 110), kind="dashed")
-    for up, name in ((0, "0"), (90, "1")):
-        d.text(place(206, first - 1.9 * step, up), name)
-    ramp = ((first - step, 0), (first, 0), (first, 90), (last, 90), (last, 0), (last + step, 0))
-    d.line(*(place(206, *point) for point in ramp), kind="thick dashed")
-    d.line(place(206, first - step, 0), place(206, last + step, 0), kind="thick accent")
+    _stairs_and_ramp(d, levels)
     d.line((18, 350), (46, 350), kind="thick accent")
     d.text((54, 350), "rounding: steps, slope 0 almost everywhere", "start")
     d.line((18, 368), (46, 368), kind="thick dashed")
@@ -133,6 +110,16 @@ def _axes(d: Drawing, ticks: Sequence[float], origin: float) -> None:
     d.line((origin, 46), (origin, 236), kind="accent")
 
 
+def _step(
+    d: Drawing, levels: Sequence[float], values: Sequence[float], across: Callable[[float], float]
+) -> None:
+    """The quantisation step s between two levels, where `values` and 0 leave most room."""
+    step, taken = levels[1] - levels[0], np.array([0, *values])
+    room = max(levels[:-1], key=lambda level: float(np.abs(level + step / 2 - taken).min()))
+    d.line((across(room), 56), (across(room + step), 56), kind="thick accent")
+    d.text((across(room + step / 2), 38), "s", "accent bold")
+
+
 def _round_trip(d: Drawing, x: float, y: float, clipped: bool) -> None:
     """From x on the upper axis to its integer, to y on the lower axis, and what was lost."""
     kind, dot = ("alarm", "alarm") if clipped else ("", "solid")
@@ -144,6 +131,32 @@ def _round_trip(d: Drawing, x: float, y: float, clipped: bool) -> None:
     d.line((x, 224), (y, 224), kind=f"thick {kind}")
     d.dot((x, 224), "bare")
     d.dot((y, 224), dot)
+
+
+def _stairs_and_ramp(d: Drawing, levels: Sequence[float]) -> None:
+    """Left rounding and the ramp it is taken for, right the slopes of both."""
+    first, last, step = levels[0], levels[-1], levels[1] - levels[0]
+    unit = 130 / (last - first + 2 * step)
+
+    def place(panel: float, x: float, up: float) -> tuple[float, float]:
+        return panel + (x - first + step) * unit, 312 - up
+
+    for panel, name in ((30, "y against x"), (206, "slope against x")):
+        d.text((panel + 65, 176), name, "bold")
+        d.line(place(panel, first - step, 0), place(panel, last + step, 0), kind="thin")
+        for x in (first, 0, last):
+            d.line(place(panel, x, -4), place(panel, x, 4), kind="thin")
+            d.text(place(panel, x, -14), _signed(x))
+    rise = 110 / (last - first)
+    stairs = [(x + side * step / 2, (x - first) * rise) for x in levels for side in (-1, 1)]
+    stairs[0], stairs[-1] = (first - step, 0), (last + step, 110)
+    d.line(*(place(30, *point) for point in stairs), kind="thick accent")
+    d.line(place(30, first, 0), place(30, last, 110), kind="dashed")
+    for up, name in ((0, "0"), (90, "1")):
+        d.text(place(206, first - 1.9 * step, up), name)
+    ramp = ((first - step, 0), (first, 0), (first, 90), (last, 90), (last, 0), (last + step, 0))
+    d.line(*(place(206, *point) for point in ramp), kind="thick dashed")
+    d.line(place(206, first - step, 0), place(206, last + step, 0), kind="thick accent")
 
 
 def _lane(
