@@ -7,8 +7,8 @@ chapter 8.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,23 +109,31 @@ def fit(
     total, done = recipe.epochs * len(data), first * len(data)
     epochs = keras.callbacks.LambdaCallback(on_epoch_begin=data.begin_epoch)
     average = [callbacks.Average()] if recipe.average else []
-    table = [keras.callbacks.CSVLogger(place / "history.csv", append=True)] if place else []
-    try:
-        with tqdm(total=total, initial=done, unit="step", disable=None) as bar:
-            found = model.fit(
-                data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
-                validation_data=validation, validation_batch_size=data.size,
-                callbacks=[epochs, *average, keras.callbacks.TerminateOnNaN(), *table, *watch,
-                           callbacks.Keep(place), callbacks.Progress(bar)],
-            )  # fmt: skip
-    finally:
-        for logger in table:
-            if logger.csv_file:  # else it had not begun, and older Keras would hide the reason
-                logger.on_train_end()
+    with _table(place) as table, tqdm(total=total, initial=done, unit="step", disable=None) as bar:
+        found = model.fit(
+            data, epochs=recipe.epochs, initial_epoch=first, shuffle=False, verbose=0,
+            validation_data=validation, validation_batch_size=data.size,
+            callbacks=[epochs, *average, keras.callbacks.TerminateOnNaN(), *table, *watch,
+                       callbacks.Keep(place), callbacks.Progress(bar)],
+        )  # fmt: skip
     if place is None:
         return dict(found.history)
     checkpoint.save_weights(model, place / "weights.npz", "float32")
     return run_folder.history(place)
+
+
+@contextmanager
+def _table(folder: Path | None) -> Iterator[list[keras.callbacks.Callback]]:
+    """What adds each epoch to history.csv in `folder`; the file is closed when the run breaks."""
+    if folder is None:
+        yield []
+        return
+    table = keras.callbacks.CSVLogger(folder / "history.csv", append=True)
+    try:
+        yield [table]
+    finally:
+        if table.csv_file:  # else it had not begun, and older Keras would hide the reason
+            table.on_train_end()
 
 
 def _compile(model: keras.Model, data: Batches, recipe: Recipe) -> None:
