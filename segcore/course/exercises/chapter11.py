@@ -11,7 +11,7 @@ from PIL import Image
 
 from segcore import shipped
 from segcore.course.checks import Exercise, Wrong, array, recognise
-from segcore.data.images import letterbox
+from segcore.data.images import letterbox, signed
 from segcore.export import tflite
 
 Report = Callable[[Any, float], Any]
@@ -123,12 +123,8 @@ def _frame(order: str) -> NDArray[np.uint8]:
     return np.dstack([colors, np.full((90, 160), 255, np.uint8)])
 
 
-def _signed(box: NDArray) -> NDArray:
-    return (box[None] / 127.5 - 1).astype(np.float32)
-
-
 def _input_of(rgb: NDArray[np.uint8]) -> NDArray:
-    return _signed(letterbox(np.ascontiguousarray(rgb), SIZE)[0])
+    return signed(letterbox(np.ascontiguousarray(rgb), SIZE)[0])[None]
 
 
 def to_network(frame: NDArray[np.uint8], order: str) -> NDArray:
@@ -139,7 +135,7 @@ def to_network(frame: NDArray[np.uint8], order: str) -> NDArray:
 def _squeezed(frame: NDArray[np.uint8], order: str) -> NDArray:
     rgb = frame[..., [order.index(color) for color in "RGB"]]
     image = Image.fromarray(np.ascontiguousarray(rgb))
-    return _signed(np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)))
+    return signed(np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)))[None]
 
 
 def _swapped(frame: NDArray[np.uint8], order: str) -> NDArray:
