@@ -51,7 +51,7 @@ def test_installed_wheel_finds_its_numbers_and_scripts(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     place, photos, drawn = done.stdout.split()
     assert Path(place).is_relative_to(installed)
-    assert int(photos) == 40
+    assert int(photos) == 416
     assert drawn == "True"
 
 
